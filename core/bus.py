@@ -1,0 +1,267 @@
+"""What passes between processes right now: orders to the owner of a switch, and fresh log entries to readers.
+
+Everything here may get lost (Redis publishes to whoever listens at that moment) and nothing depends on it:
+an order without an answer is an outcome that is not known, and a reader who misses an entry sees the hole in
+the numbers and reads the store. So a flushed or restarted Redis costs a moment, never a fact.
+
+asyncio: the API awaits it directly, a controller through `core.aio`.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import msgspec
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from core.clock import now_us
+from core.errors import PeerTimeout, Unavailable
+from core.logs import get_logger
+from core.model.entries import LogEntry
+from core.model.orders import Order, Outcome
+
+LOG = get_logger("bus")
+
+ORDERS = "irisx:orders:"
+REPLIES = "irisx:replies:"
+FRESH = "irisx:log:"
+LEASE = "irisx:lease:"
+
+FOLLOWER_SIZE = 20_000
+"""Entries one follower may be behind before it misses some: twice what a stream client may be."""
+CONNECT_TIMEOUT_S = 3.0
+FIRST_RETRY_S = 0.05
+MAX_RETRY_S = 2.0
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """An order on its way, and where the answer goes."""
+
+    reply_to: str
+    order: Order
+
+
+_envelopes = msgspec.msgpack.Decoder(Envelope)
+_outcomes = msgspec.msgpack.Decoder(Outcome)
+_entries = msgspec.msgpack.Decoder(list[LogEntry])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Follower:
+    """The fresh entries of one tenant, in the order they came; holes are possible and visible in ``seq``."""
+
+    def __init__(self, size: int = FOLLOWER_SIZE) -> None:
+        self._entries: deque[LogEntry] = deque()
+        self._size = size
+        self._wake = asyncio.Event()
+        self.missed = 0
+
+    def offer(self, entries: Sequence[LogEntry]) -> None:
+        if len(self._entries) + len(entries) > self._size:
+            self.missed += len(entries)
+        else:
+            self._entries.extend(entries)
+        self._wake.set()
+
+    async def take(self, timeout: float | None = None) -> list[LogEntry]:
+        """What came since the last call; empty after ``timeout`` seconds without any."""
+        if not self._entries:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
+        taken = list(self._entries)
+        self._entries.clear()
+        return taken
+
+
+Handler = Callable[[bytes], None]
+
+
+class Bus:
+    """One process's place on the bus: a pool for commands and one connection that listens."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self.redis = client
+        self.name = secrets.token_hex(8)
+        self._handlers: dict[str, Handler] = {}
+        self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+        self._followers: dict[str, list[Follower]] = {}
+        self._pubsub: Any = None
+        self._listener: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self.listening = asyncio.Event()
+        self.reconnects = 0
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Connect to Redis or Valkey. Its absence is not an error here: `listening` tells."""
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=64,
+            timeout=CONNECT_TIMEOUT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=CONNECT_TIMEOUT_S,
+            socket_keepalive=True,
+        )
+        bus = cls(redis.asyncio.Redis(connection_pool=pool))
+        bus._handlers[REPLIES + bus.name] = bus._on_reply
+        bus._listener = asyncio.create_task(bus._listen())
+        return bus
+
+    async def aclose(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        await self.redis.aclose()
+        await self.redis.connection_pool.disconnect()
+
+    # Orders ---------------------------------------------------------------------------------------
+
+    async def ask(self, order: Order) -> Outcome:
+        """Give an order to whoever owns ``order.node`` and return the answer.
+
+        Raises `Unavailable` when nobody owns it (nothing was done) and `PeerTimeout` when no answer came
+        before the order's deadline (whether it was done is not known).
+        """
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[order.id] = answer
+        payload = _encode(Envelope(REPLIES + self.name, order))
+        try:
+            try:
+                heard = await self.redis.publish(ORDERS + order.node, payload)
+                # In a Redis cluster the count covers one of its nodes only, so ask for the owner before giving up.
+                if not heard and not await self.redis.exists(LEASE + order.node):
+                    raise Unavailable(f"no controller owns the switch {order.node} now", code="no_owner")
+            except RedisError as exc:
+                raise Unavailable("the command bus is out of reach", code="bus_down") from exc
+            remaining = (order.deadline_us - now_us()) / 1e6
+            async with asyncio.timeout(max(remaining, 0.0)):
+                return await answer
+        except TimeoutError as exc:
+            raise PeerTimeout("the controller did not answer in time; it may still have acted") from exc
+        finally:
+            self._waiting.pop(order.id, None)
+
+    def _on_reply(self, payload: bytes) -> None:
+        outcome = _outcomes.decode(payload)
+        waiter = self._waiting.get(outcome.order_id)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(outcome)
+
+    async def serve(self, node: str, handler: Callable[[str, Order], None]) -> None:
+        """Hear orders for ``node`` from now on; ``handler(reply_to, order)`` must not block."""
+
+        def on_order(payload: bytes) -> None:
+            try:
+                envelope = _envelopes.decode(payload)
+            except msgspec.MsgspecError:
+                LOG.warning("an order that is none was dropped", node=node)
+                return
+            handler(envelope.reply_to, envelope.order)
+
+        await self._hear(ORDERS + node, on_order)
+
+    async def unserve(self, node: str) -> None:
+        await self._unhear(ORDERS + node)
+
+    async def answer(self, reply_to: str, outcome: Outcome) -> None:
+        """Send an outcome back. A lost answer is the asker's timeout."""
+        try:
+            await self.redis.publish(reply_to, _encode(outcome))
+        except RedisError as exc:
+            LOG.warning("an answer could not be sent", order=outcome.order_id, error=type(exc).__name__)
+
+    # Fresh log entries ------------------------------------------------------------------------------
+
+    async def publish(self, tenant_id: str, entries: Sequence[LogEntry]) -> None:
+        """Show entries that are already in the store to those who follow. Raises nothing."""
+        try:
+            await self.redis.publish(FRESH + tenant_id, _encode(list(entries)))
+        except RedisError as exc:
+            LOG.warning("fresh entries could not be shown", error=type(exc).__name__)
+
+    @asynccontextmanager
+    async def follow(self, tenant_id: str) -> AsyncIterator[Follower]:
+        """Fresh entries of a tenant from now on."""
+        follower = Follower()
+        crowd = self._followers.setdefault(tenant_id, [])
+        crowd.append(follower)
+        if len(crowd) == 1:
+
+            def on_entries(payload: bytes) -> None:
+                entries = _entries.decode(payload)
+                for one in self._followers.get(tenant_id, ()):
+                    one.offer(entries)
+
+            await self._hear(FRESH + tenant_id, on_entries)
+        try:
+            yield follower
+        finally:
+            crowd.remove(follower)
+            if not crowd:
+                self._followers.pop(tenant_id, None)
+                await self._unhear(FRESH + tenant_id)
+
+    async def hear(self, channel: str, handler: Handler) -> None:
+        """Any other broadcast: ``handler`` gets each payload and must not block."""
+        await self._hear("irisx:" + channel, handler)
+
+    async def say(self, channel: str, payload: bytes) -> None:
+        with contextlib.suppress(RedisError):
+            await self.redis.publish("irisx:" + channel, payload)
+
+    # The listening connection -----------------------------------------------------------------------
+
+    async def _hear(self, channel: str, handler: Handler) -> None:
+        self._handlers[channel] = handler
+        await self._quietly(lambda: self._pubsub.subscribe(channel))
+
+    async def _unhear(self, channel: str) -> None:
+        self._handlers.pop(channel, None)
+        await self._quietly(lambda: self._pubsub.unsubscribe(channel))
+
+    async def _quietly(self, act: Callable[[], Awaitable[None]]) -> None:
+        # Without a connection there is nothing to do: the next one subscribes to all of `_handlers`.
+        if self._pubsub is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await act()
+
+    async def _listen(self) -> None:
+        delay = FIRST_RETRY_S
+        while True:
+            pubsub = self.redis.pubsub(ignore_subscribe_messages=True)
+            try:
+                await pubsub.subscribe(*self._handlers)
+                self._pubsub = pubsub
+                # A channel that was added while we subscribed is not in that list.
+                await pubsub.subscribe(*self._handlers)
+                self.listening.set()
+                delay = FIRST_RETRY_S
+                while True:
+                    message = await pubsub.get_message(timeout=5.0)
+                    if message is None:
+                        await pubsub.ping()
+                    elif message["type"] == "message":
+                        self._dispatch(message["channel"].decode(), message["data"])
+            except (RedisError, OSError) as exc:
+                LOG.warning("the bus is out of reach", error=type(exc).__name__)
+            finally:
+                self._pubsub = None
+                self.listening.clear()
+                with contextlib.suppress(RedisError, OSError):
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+            self.reconnects += 1
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+            delay = min(delay * 2, MAX_RETRY_S)
+
+    def _dispatch(self, channel: str, payload: bytes) -> None:
+        handler = self._handlers.get(channel)
+        if handler is not None:
+            handler(payload)
