@@ -1,0 +1,251 @@
+"""What a process is told from outside: environment variables, read once, in one place.
+
+Every process of IRISX takes the same variables, so ``irisx up`` can hand its children what it decided
+(`Settings.environment`) and a carrier's unit files need no second vocabulary. Nothing here looks at the network
+or the disk except `load_secret`, which makes the secret of an installation that was given none.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from core.errors import RequestError
+
+MIN_SECRET = 16
+"""Characters. Keys of 256 bits are derived from it; less than this can be searched."""
+
+
+class ConfigError(RequestError):
+    """A variable says something we cannot follow. The message names the variable, never a secret in it."""
+
+    code = "bad_configuration"
+
+
+class SwitchAddress(Struct, frozen=True):
+    """One switch as the operator wrote it: ``name=esl://user:password@host:port``."""
+
+    name: str
+    url: str
+
+    def __repr__(self) -> str:
+        return f"SwitchAddress({self.name!r}, {hide_password(self.url)!r})"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything a process of IRISX can be told. An empty text means "not given"."""
+
+    database_url: str = ""
+    redis_url: str = ""
+    s3_endpoint: str = ""
+    s3_bucket: str = ""
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
+    s3_region: str = ""
+    blobs_dir: Path | None = None
+    """Where objects are kept when there is no S3; by default a folder of the state directory."""
+    switches: tuple[SwitchAddress, ...] = ()
+    state_dir: Path = Path("var")
+    secret: str = ""
+    """What all keys are derived from. See `load_secret`."""
+    listen: str = "127.0.0.1:8080"
+    """Where the API listens: ``host:port``."""
+    public_url: str = ""
+    """How browsers reach us, when that differs from ``listen``: decides cookies and the allowed origin."""
+    log_level: str = "info"
+    log_format: str = "auto"
+    """``console``, ``json``, or ``auto``: console when the output is a terminal."""
+    events_days: int = 7
+    """How long the numbered log is kept. Seven days are promised to its readers, so it cannot be less."""
+    calls_days: int = 90
+    """How long the documents of ended calls are kept. CDRs are not touched by it."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Read the environment (or ``env``). Raises `ConfigError` naming the variable that is wrong."""
+        source = os.environ if env is None else env
+
+        def text(name: str, default: str = "") -> str:
+            return source.get(name, "").strip() or default
+
+        blobs_dir = text("BLOBS_DIR")
+        settings = cls(
+            database_url=_url(text("DATABASE_URL"), "DATABASE_URL", ("postgresql", "postgres")),
+            redis_url=_url(text("REDIS_URL"), "REDIS_URL", ("redis", "rediss", "unix", "valkey", "valkeys")),
+            s3_endpoint=_url(text("S3_ENDPOINT"), "S3_ENDPOINT", ("http", "https")),
+            s3_bucket=text("S3_BUCKET"),
+            s3_access_key=text("S3_ACCESS_KEY"),
+            s3_secret_key=text("S3_SECRET_KEY"),
+            s3_region=text("S3_REGION"),
+            blobs_dir=Path(blobs_dir) if blobs_dir else None,
+            switches=parse_switches(text("SWITCHES")),
+            state_dir=Path(text("IRISX_STATE_DIR", "var")),
+            secret=text("IRISX_SECRET"),
+            listen=text("IRISX_LISTEN", "127.0.0.1:8080"),
+            public_url=_url(text("IRISX_PUBLIC_URL"), "IRISX_PUBLIC_URL", ("http", "https")).rstrip("/"),
+            log_level=_one_of(text("IRISX_LOG_LEVEL", "info"), "IRISX_LOG_LEVEL", LOG_LEVELS),
+            log_format=_one_of(text("IRISX_LOG_FORMAT", "auto"), "IRISX_LOG_FORMAT", LOG_FORMATS),
+            events_days=_days(text("IRISX_EVENTS_DAYS", "7"), "IRISX_EVENTS_DAYS", least=7),
+            calls_days=_days(text("IRISX_CALLS_DAYS", "90"), "IRISX_CALLS_DAYS", least=7),
+        )
+        settings.listen_address()
+        if settings.secret:
+            _check_secret(settings.secret)
+        if settings.s3_endpoint and not settings.s3_bucket:
+            raise ConfigError("S3_ENDPOINT is given without S3_BUCKET")
+        if bool(settings.s3_access_key) != bool(settings.s3_secret_key):
+            raise ConfigError("S3_ACCESS_KEY and S3_SECRET_KEY belong together; one of them is missing")
+        return settings
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make another process read these same settings."""
+        said = {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "S3_ENDPOINT": self.s3_endpoint,
+            "S3_BUCKET": self.s3_bucket,
+            "S3_ACCESS_KEY": self.s3_access_key,
+            "S3_SECRET_KEY": self.s3_secret_key,
+            "S3_REGION": self.s3_region,
+            "BLOBS_DIR": "" if self.blobs_dir is None else str(self.blobs_dir),
+            "SWITCHES": " ".join(f"{switch.name}={switch.url}" for switch in self.switches),
+            "IRISX_STATE_DIR": str(self.state_dir),
+            "IRISX_SECRET": self.secret,
+            "IRISX_LISTEN": self.listen,
+            "IRISX_PUBLIC_URL": self.public_url,
+            "IRISX_LOG_LEVEL": self.log_level,
+            "IRISX_LOG_FORMAT": self.log_format,
+            "IRISX_EVENTS_DAYS": str(self.events_days),
+            "IRISX_CALLS_DAYS": str(self.calls_days),
+        }
+        return {name: value for name, value in said.items() if value}
+
+    def listen_address(self) -> tuple[str, int]:
+        """``listen`` as host and port."""
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ConfigError(f"IRISX_LISTEN must be host:port, not {self.listen!r}")
+        return host.strip("[]"), int(port)
+
+    def blobs_folder(self) -> Path:
+        """Where objects go when there is no S3."""
+        return self.blobs_dir or self.state_dir / "blobs"
+
+    def __repr__(self) -> str:
+        # An exception's text, a debugger or a log line may show settings: secrets stay out of all of them.
+        shown = []
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if name in ("secret", "s3_secret_key", "s3_access_key"):
+                value = "***" if value else ""
+            elif name.endswith("_url") or name == "s3_endpoint":
+                value = hide_password(value)
+            shown.append(f"{name}={value!r}")
+        return f"Settings({', '.join(shown)})"
+
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "console", "json")
+
+
+def hide_password(url: str) -> str:
+    """``url`` as it may be shown to people: without its password, also where that stands in the query."""
+    try:
+        parts = urlsplit(url)
+        secret = parts.password
+    except ValueError:
+        return "***" if url else ""
+    if secret is not None:
+        url = url.replace(f":{secret}@", ":***@", 1)
+    if "password=" in parts.query:
+        url = url.replace("?" + parts.query, "?***", 1)
+    return url
+
+
+def parse_switches(text: str) -> tuple[SwitchAddress, ...]:
+    """``esl://…`` addresses, separated by spaces or commas, each with an optional ``name=`` before it.
+
+    Without a name a switch is called by its host, and by host and port where one host has several.
+    """
+    found: list[SwitchAddress] = []
+    for word in text.replace(",", " ").split():
+        before, mark, _ = word.partition("://")
+        name, given, _ = before.rpartition("=")
+        url = word[len(name) + 1 :] if given else word
+        if not mark:
+            raise ConfigError("SWITCHES must hold addresses such as esl://:password@host:8021")
+        _url(url, "SWITCHES", ("esl",))
+        parts = urlsplit(url)
+        if not name:
+            name = parts.hostname or ""
+            if any(switch.name == name for switch in found):
+                name = f"{name}:{parts.port or 8021}"
+        if any(switch.name == name for switch in found):
+            raise ConfigError(f"SWITCHES names {name!r} twice")
+        found.append(SwitchAddress(name, url))
+    return tuple(found)
+
+
+def load_secret(state_dir: Path) -> str:
+    """The secret of this installation: read from ``state_dir/secret``, made there (0600) the first time.
+
+    Two processes that start at once get the same one. Raises `ConfigError` for a file that others may read.
+    """
+    path = state_dir / "secret"
+    state_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        fresh = state_dir / f".secret-{secrets.token_hex(8)}"
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_urlsafe(48) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            # A link fails when somebody was faster, and then theirs is the secret.
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    if path.stat().st_mode & 0o077:
+        raise ConfigError(f"{path} can be read by others: chmod 600 it, and replace it if they may have")
+    secret = path.read_text().strip()
+    _check_secret(secret)
+    return secret
+
+
+def _check_secret(secret: str) -> None:
+    for part in secret.split(","):
+        if len(part.strip()) < MIN_SECRET:
+            raise ConfigError(f"IRISX_SECRET must have at least {MIN_SECRET} characters")
+
+
+def _url(value: str, variable: str, schemes: tuple[str, ...]) -> str:
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        complete = bool(parts.hostname or unquote(parts.path).strip("/") or parts.query)
+        # Reading the port is what checks it.
+        complete = complete and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        complete, parts = False, urlsplit("")
+    if not complete or parts.scheme not in schemes:
+        raise ConfigError(f"{variable} must be an address that begins with {schemes[0]}://")
+    return value
+
+
+def _one_of(value: str, variable: str, words: tuple[str, ...]) -> str:
+    if value.lower() not in words:
+        raise ConfigError(f"{variable} must be one of {', '.join(words)}")
+    return value.lower()
+
+
+def _days(value: str, variable: str, *, least: int) -> int:
+    if not value.isdigit() or not least <= int(value) <= 36500:
+        raise ConfigError(f"{variable} must be a number of days, at least {least}")
+    return int(value)
