@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar, TypeVarTuple, Unpack
+from typing import Generic, NoReturn, TypeVar, TypeVarTuple
 
 import outcome
 import trio
@@ -33,7 +33,7 @@ class Bridge:
         self._loop = loop
         self.crossings = 0
 
-    async def run(self, fn: Callable[[Unpack[Ts]], Awaitable[T]], *args: Unpack[Ts]) -> T:
+    async def run(self, fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """Run ``fn(*args)`` on the asyncio side and return what it returns, or raise what it raises.
 
         When the trio side is cancelled the asyncio task is cancelled too, and this returns only after that
@@ -44,7 +44,7 @@ class Bridge:
         caller = trio.lowlevel.current_task()
         token = trio.lowlevel.current_trio_token()
         running: list[asyncio.Task[T]] = []
-        cancelled_by: list[Callable[[], object]] = []
+        cancelled_by: list[Callable[[], NoReturn]] = []
 
         async def operate() -> T:
             return await fn(*args)
@@ -62,15 +62,14 @@ class Bridge:
         def resume(task: asyncio.Task[T]) -> None:
             result: outcome.Outcome[T]
             if task.cancelled():
-                wanted = cancelled_by[0] if cancelled_by else _raise_cancelled_from_inside
-                result = outcome.capture(wanted)  # type: ignore[arg-type]  # it only ever raises
+                result = outcome.capture(cancelled_by[0] if cancelled_by else _raise_cancelled_from_inside)
             elif (error := task.exception()) is not None:
                 result = outcome.Error(error)
             else:
                 result = outcome.Value(task.result())
             trio.lowlevel.reschedule(caller, result)
 
-        def abort(raise_cancel: Callable[[], object]) -> trio.lowlevel.Abort:
+        def abort(raise_cancel: Callable[[], NoReturn]) -> trio.lowlevel.Abort:
             cancelled_by.append(raise_cancel)
             self._loop.call_soon_threadsafe(lambda: running and running[0].cancel())
             return trio.lowlevel.Abort.FAILED  # wait for the task's end; `resume` raises for us
@@ -79,7 +78,7 @@ class Bridge:
         return await trio.lowlevel.wait_task_rescheduled(abort)  # type: ignore[no-any-return]
 
 
-def _raise_cancelled_from_inside() -> None:
+def _raise_cancelled_from_inside() -> NoReturn:
     raise RuntimeError("an asyncio operation was cancelled from its own side")
 
 

@@ -32,6 +32,8 @@ ORDERS = "irisx:orders:"
 REPLIES = "irisx:replies:"
 FRESH = "irisx:log:"
 LEASE = "irisx:lease:"
+PRESENCE = "irisx:controller:"
+PRESENT_S = 5.0
 
 FOLLOWER_SIZE = 20_000
 """Entries one follower may be behind before it misses some: twice what a stream client may be."""
@@ -216,6 +218,20 @@ class Bus:
     async def say(self, channel: str, payload: bytes) -> None:
         with contextlib.suppress(RedisError):
             await self.redis.publish("irisx:" + channel, payload)
+
+    async def present(self, name: str, said: bytes) -> None:
+        """Say that a controller lives; forgotten `PRESENT_S` after the last time."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.redis.set(PRESENCE + name, said, px=round(PRESENT_S * 1000))
+
+    async def who_is_present(self) -> list[bytes]:
+        """What the living controllers said of themselves last."""
+        try:
+            names = [key async for key in self.redis.scan_iter(match=PRESENCE + "*", count=100)]
+            said = await self.redis.mget(names) if names else []
+            return [each for each in said if isinstance(each, bytes)]
+        except (RedisError, OSError) as exc:
+            raise Unavailable("the command bus is out of reach", code="bus_down") from exc
 
     # The listening connection -----------------------------------------------------------------------
 

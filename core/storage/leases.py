@@ -44,7 +44,7 @@ async def take(client: redis.asyncio.Redis, node: str, owner: str, ttl_ms: int) 
 async def release(client: redis.asyncio.Redis, node: str, owner: str) -> None:
     """Give the lease back if it is ours, so that the heir need not wait for its end."""
     try:
-        await client.eval(_RELEASE, 1, KEY + node, owner)  # type: ignore[misc]
+        await client.eval(_RELEASE, 1, KEY + node, owner)
     except (RedisError, OSError) as exc:
         raise Unavailable("the lease store is out of reach") from exc
 
@@ -55,4 +55,4 @@ async def holder(client: redis.asyncio.Redis, node: str) -> str:
         value = await client.get(KEY + node)
     except (RedisError, OSError) as exc:
         raise Unavailable("the lease store is out of reach") from exc
-    return value.decode() if value else ""
+    return value.decode() if isinstance(value, bytes) else ""

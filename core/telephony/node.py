@@ -1,0 +1,124 @@
+"""A controller's whole relation to one switch: keep it connected, stand by, own it, stand by again.
+
+The connections live as long as the controller does; ownership comes and goes over them. So taking over costs no
+dialling, and what a standby overhears (`core.telephony.standby`) is there when it is needed.
+"""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import trio
+from freeswitch.link import Endpoint
+from freeswitch.switch import Events, Switch, open_switch
+
+from core.aio import Bridge, Inbox
+from core.bus import Bus
+from core.cluster.lease import Lease
+from core.logs import get_logger
+from core.model.orders import Order
+from core.recorder import Recorder
+from core.storage.database import Database
+from core.storage.nodes import Node
+from core.telephony.owner import Owner
+from core.telephony.standby import Recent
+
+LOG = get_logger("node")
+
+SUBSCRIPTIONS = (
+    "CHANNEL_CREATE",
+    "CHANNEL_UUID",
+    "CHANNEL_PROGRESS",
+    "CHANNEL_PROGRESS_MEDIA",
+    "CHANNEL_ANSWER",
+    "CHANNEL_ORIGINATE",
+    "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
+    "CHANNEL_PARK",
+    "CHANNEL_HOLD",
+    "CHANNEL_UNHOLD",
+    "CHANNEL_HANGUP",
+    "CHANNEL_HANGUP_COMPLETE",
+    "CHANNEL_DESTROY",
+    "RECORD_START",
+    "RECORD_STOP",
+    "PLAYBACK_START",
+    "PLAYBACK_STOP",
+    "DTMF",
+    "HEARTBEAT",
+    "SHUTDOWN",
+    "CUSTOM",
+    "conference::maintenance",
+    "loopback::bowout",
+)
+"""What a call's record needs, and no more: CHANNEL_STATE, CODEC and EXECUTE are more than half of what a call sends."""
+
+ORDERS_WAITING = 1_000
+REMEMBERED_ORDERS = 10_000
+
+
+class Parts:
+    """What every node of one controller shares."""
+
+    def __init__(self, name: str, bridge: Bridge, bus: Bus, db: Database, state_dir: Path) -> None:
+        self.name = name
+        self.bridge = bridge
+        self.bus = bus
+        self.db = db
+        self.state_dir = state_dir
+        self.owned: set[str] = set()
+        """The switches that this controller commands now."""
+        self.nodes: dict[str, Node] = {}
+        """Every switch as the store describes it now."""
+        self._orders: OrderedDict[str, None] = OrderedDict()
+
+    def inbox(self, node: str) -> Inbox[tuple[str, Order]]:
+        """Where the bus leaves orders for a switch. Full means refused: the askers' deadlines answer."""
+        return Inbox(ORDERS_WAITING)
+
+    def first_time(self, order_id: str) -> bool:
+        """False for an order that was met before: whatever sends it twice, it is done once."""
+        if order_id in self._orders:
+            return False
+        self._orders[order_id] = None
+        if len(self._orders) > REMEMBERED_ORDERS:
+            self._orders.popitem(last=False)
+        return True
+
+
+async def keep_node(parts: Parts, node: Node, recorder: Recorder | None) -> None:
+    """Stand by and own ``node`` for ever. Cancelling hands the lease over."""
+    lease = Lease(parts.bridge, parts.bus, node.id, parts.name)
+    async with open_switch(
+        Endpoint.parse(node.url),
+        subscriptions=SUBSCRIPTIONS,
+        guard=lease.check,
+        record=recorder.write if recorder is not None else None,
+    ) as switch:
+        try:
+            while True:
+                recent = await _stand_by(lease, switch)
+                parts.owned.add(node.id)
+                try:
+                    await Owner(parts, parts.nodes.get(node.id, node), switch, lease).run(recent)
+                finally:
+                    parts.owned.discard(node.id)
+        finally:
+            with trio.CancelScope(shield=True):
+                await lease.release()
+
+
+async def _stand_by(lease: Lease, switch: Switch) -> Recent:
+    """Overhear the switch until the lease is ours; what was overheard in the last seconds."""
+    recent = Recent()
+
+    async def overhear() -> None:
+        while True:
+            notice = await switch.receive()
+            if isinstance(notice, Events):
+                recent.add(notice.events)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(overhear)
+        await lease.wait_taken()
+        nursery.cancel_scope.cancel()
+    return recent

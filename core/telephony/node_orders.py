@@ -1,0 +1,41 @@
+"""Orders about a switch: drain, resume, resync, probe, channels."""
+
+import msgspec
+
+from core.clock import monotonic
+from core.model.orders import Order
+from core.telephony.actions import Result
+from core.telephony.desk import Desk
+
+
+async def drain(desk: Desk, order: Order) -> Result:
+    """Take no new calls, in either direction; live ones go on to their end."""
+    await desk.api("fsctl pause")
+    await desk.set_state("draining")
+    return {"state": desk.state, "calls_left": len(desk.board.calls)}
+
+
+async def resume(desk: Desk, order: Order) -> Result:
+    """Take calls again."""
+    await desk.api("fsctl resume")
+    await desk.set_state("active")
+    return {"state": desk.state}
+
+
+async def resync(desk: Desk, order: Order) -> Result:
+    """Compare what we know with the switch's own list, now."""
+    report = await desk.resync("asked for")
+    return msgspec.to_builtins(report)  # type: ignore[no-any-return]
+
+
+async def probe(desk: Desk, order: Order) -> Result:
+    """One round trip to the switch over its command connection."""
+    began = monotonic()
+    text = await desk.api("version")
+    return {"round_trip_ms": round((monotonic() - began) * 1000, 2), "version": text.strip()}
+
+
+async def channels(desk: Desk, order: Order) -> Result:
+    """The switch's own list of channels: for comparing by eye."""
+    rows = await desk.switch.channels()
+    return {"channels": msgspec.to_builtins(rows)}

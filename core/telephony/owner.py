@@ -1,0 +1,330 @@
+"""One ownership of one switch: from the moment the lease is ours to the moment it is not.
+
+Inside, in this order: draw a fencing token; read what the store knows of the switch's calls; write what a dead
+controller of this machine left on disk; replay the seconds we overheard as a standby; then listen, command and
+compare for as long as the lease lasts. Every task belongs to the nursery in `Owner.run`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeVarTuple
+
+import msgspec
+import trio
+from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
+
+from core.calls import Ledger, Superseded
+from core.clock import monotonic, now_us
+from core.cluster.lease import Lease
+from core.errors import Conflict, PeerError
+from core.logs import get_logger
+from core.model.orders import Order
+from core.model.records import Call, Change, Leg
+from core.model.switchboard import Switchboard
+from core.storage import calls as call_store
+from core.storage import nodes as node_store
+from core.telephony.orders import carry_out
+from core.telephony.resync import Report, resync
+from core.telephony.standby import Recent
+from core.telephony.translate import translate
+from core.telephony.watch import Watches
+from freeswitch.errors import EslError
+
+if TYPE_CHECKING:
+    from core.telephony.node import Parts
+
+LOG = get_logger("owner")
+Ts = TypeVarTuple("Ts")
+
+ORDERS_AT_ONCE = 64
+"""Orders for one switch under way together; more are answered 'refused', so that nobody waits in the dark."""
+STATUS_S = 2.0
+SIGN_OF_LIFE_S = 5.0
+"""How often the switch is told that a controller is there; its dialplan waits four times as long."""
+ENDED_LOOK_BACK_S = 60
+RETRY_S = 0.2
+
+
+class Owner:
+    """What a controller does with a switch that it owns. `orders` and `actions` see this."""
+
+    def __init__(self, parts: "Parts", node: node_store.Node, switch: Switch, lease: Lease) -> None:
+        self.parts = parts
+        self.node = node
+        self.switch = switch
+        self.lease = lease
+        self.state = node.state
+        self.board = Switchboard(node.id, node.default_tenant)
+        self.watches = Watches()
+        self.ledger = Ledger(node.id, self._write, parts.state_dir / "spool", parts.name)
+        self._nursery: trio.Nursery | None = None
+        self._orders_running = 0
+        self._resyncing = trio.Lock()
+        self._resync_wanted = trio.Event()
+        self._resync_reason = ""
+        self.resyncs = 0
+        self.orders_refused = 0
+        self.overheard = 0
+
+    # What actions use --------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        return self._described.settings
+
+    @property
+    def dial_template(self) -> str:
+        return self._described.dial_template
+
+    @property
+    def _described(self) -> node_store.Node:
+        """The switch as its operator describes it now; `node` is how it was when we took it."""
+        return self.parts.nodes.get(self.node.id, self.node)
+
+    async def api(self, line: str, *, deadline_s: float = 5.0) -> str:
+        return await self.switch.api(line, deadline_s=deadline_s)
+
+    async def bgapi(self, line: str, *, deadline_s: float = 60.0) -> str:
+        return await self.switch.bgapi(line, deadline_s=deadline_s)
+
+    def leg(self, uuid: str) -> Leg | None:
+        """A live leg as it is now."""
+        call = self.board.call_of(uuid)
+        if call is None:
+            return None
+        return next((leg for leg in call.legs if leg.uuid == uuid and leg.state != "ended"), None)
+
+    def latest(self, call_id: str) -> Call | None:
+        """The call as it is now; None when it has ended (the store knows it then)."""
+        return self.board.calls.get(call_id)
+
+    def note(self, leg: str, *, muted: bool | None = None, held: bool | None = None) -> None:
+        """Record what we did and FreeSWITCH sends no event for."""
+        self._take(self.board.mark(leg, muted=muted, held=held, at_us=now_us()))
+
+    def tell(self, kind: str, call_id: str, **data: str) -> None:
+        """Add a fact about a live call that is not a change of its record."""
+        call = self.board.calls.get(call_id)
+        if call is not None:
+            self._take([Change(type=kind, call=call, occurred_us=now_us(), data=dict(data))])
+
+    def background(self, fn: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
+        """Run something that outlives the order, as long as we own the switch."""
+
+        async def guarded() -> None:
+            try:
+                await fn(*args)
+            except (EslError, PeerError, Conflict) as exc:
+                LOG.warning("a later step failed", node=self.node.id, step=fn.__name__, error=str(exc))
+
+        if self._nursery is not None:
+            self._nursery.start_soon(guarded)
+
+    def refuse_new_calls(self) -> None:
+        if self.state != "active":
+            raise Conflict(f"the switch is {self.state}: it takes no new calls", code="draining")
+
+    async def set_state(self, state: str) -> None:
+        self.state = state
+        await self.parts.bridge.run(node_store.set_state, self.parts.db, self.node.id, state)
+
+    async def resync(self, reason: str) -> Report:
+        """Compare with the switch's own list; see `core.telephony.resync`."""
+        async with self._resyncing:
+            report = await resync(self.switch, self.board, self._take)
+        self.resyncs += 1
+        LOG.info("resynced", node=self.node.id, reason=reason, **msgspec.to_builtins(report))
+        return report
+
+    # The life of an ownership -------------------------------------------------------------------------
+
+    async def run(self, recent: Recent) -> None:
+        """Own the switch until the lease is lost. ``recent`` is what we overheard while standing by."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._until_lost, nursery.cancel_scope)
+                await self._take_over(recent)
+                nursery.start_soon(self._write_until_superseded, nursery.cancel_scope)
+                nursery.start_soon(self._resync_when_wanted)
+                nursery.start_soon(self._take_orders)
+                nursery.start_soon(self._report_status)
+                nursery.start_soon(self._show_life)
+                self._want_resync("taken over")
+                while True:
+                    self._on_notice(await self.switch.receive())
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(2.0):
+                await self.parts.bridge.run(self.parts.bus.unserve, self.node.id)
+                if self.lease.token:
+                    await self.ledger.flush()
+                await self.ledger.aclose()
+
+    async def _until_lost(self, scope: trio.CancelScope) -> None:
+        await self.lease.keep()
+        scope.cancel()
+
+    async def _write_until_superseded(self, scope: trio.CancelScope) -> None:
+        try:
+            await self.ledger.run()
+        except Superseded:
+            LOG.warning("another controller wrote for this switch", node=self.node.id)
+            scope.cancel()
+
+    async def _take_over(self, recent: Recent) -> None:
+        began = monotonic()
+        while True:
+            try:
+                self.lease.token = await self._draw_fence()
+                await self.ledger.adopt()
+                known = await self.parts.bridge.run(
+                    call_store.calls_for_takeover, self.parts.db, self.node.id, ENDED_LOOK_BACK_S
+                )
+                break
+            except PeerError as exc:
+                LOG.warning("cannot take over yet", node=self.node.id, error=exc.code)
+                await trio.sleep(RETRY_S)
+        self.board.restore(known)
+        for event in recent.take():
+            fact = translate(event)
+            if fact is not None:
+                self.overheard += 1
+                self._take(self.board.advance(fact))
+        LOG.info(
+            "owning a switch",
+            node=self.node.id,
+            fence=self.lease.token,
+            calls=len(self.board.calls),
+            overheard=self.overheard,
+            took_ms=round((monotonic() - began) * 1000),
+        )
+
+    async def _draw_fence(self) -> int:
+        return await self.parts.bridge.run(
+            partial(node_store.draw_fence, owner=self.parts.name), self.parts.db, self.node.id
+        )
+
+    def _on_notice(self, notice: Notice) -> None:
+        if isinstance(notice, Events):
+            advance, take = self.board.advance, self._take
+            for event in notice.events:
+                fact = translate(event)
+                if fact is not None and (changes := advance(fact)):
+                    take(changes)
+        elif isinstance(notice, Up):
+            if notice.changed:
+                LOG.warning("the switch was restarted", node=self.node.id)
+                self._take(self.board.node_restarted(now_us()))
+            self._want_resync("connected")
+        elif isinstance(notice, Down):
+            LOG.warning("the switch is out of reach", node=self.node.id, reason=notice.reason)
+            self._take(self.board.node_lost(now_us()))
+        elif isinstance(notice, Doubt):
+            self._want_resync(notice.reason)
+
+    def _take(self, changes: list[Change]) -> None:
+        if changes:
+            self.ledger.add(changes)
+            self.watches.tell(changes)
+
+    def _want_resync(self, reason: str) -> None:
+        self._resync_reason = reason
+        self._resync_wanted.set()
+
+    async def _resync_when_wanted(self) -> None:
+        while True:
+            await self._resync_wanted.wait()
+            self._resync_wanted = trio.Event()
+            try:
+                await self.resync(self._resync_reason)
+            except (EslError, PeerError, Conflict) as exc:
+                LOG.warning("resync failed; again soon", node=self.node.id, error=str(exc))
+                await trio.sleep(RETRY_S)
+                if self.switch.up:  # otherwise the next `Up` asks again
+                    self._resync_wanted.set()
+
+    async def _write(self, changes: "list[Change]") -> None:
+        """One transaction, and then everybody who follows sees it: one crossing for both."""
+        try:
+            await self.parts.bridge.run(self._store_and_show, list(changes), self.lease.token)
+        except call_store.FenceLost:
+            if not self.lease.held:
+                raise Superseded from None
+            # A controller that lost the race for the lease drew a token after us: ours is drawn again.
+            self.lease.token = await self._draw_fence()
+            await self.parts.bridge.run(self._store_and_show, list(changes), self.lease.token)
+
+    async def _store_and_show(self, changes: list[Change], fence: int) -> None:
+        written = await call_store.write_changes(
+            self.parts.db, node=self.node.id, fence=fence, changes=changes
+        )
+        for tenant_id, entries in written.items():
+            await self.parts.bus.publish(tenant_id, entries)
+
+    async def _take_orders(self) -> None:
+        inbox = self.parts.inbox(self.node.id)
+        await self.parts.bridge.run(
+            self.parts.bus.serve, self.node.id, lambda reply_to, order: inbox.offer((reply_to, order))
+        )
+        assert self._nursery is not None  # noqa: S101  # we run in it
+        while True:
+            for reply_to, order in await inbox.take():
+                if self._orders_running >= ORDERS_AT_ONCE:
+                    self.orders_refused += 1
+                    continue  # its asker's deadline answers; a flood must not cost us more than this look
+                self._orders_running += 1
+                self._nursery.start_soon(self._do_order, reply_to, order)
+
+    async def _do_order(self, reply_to: str, order: Order) -> None:
+        try:
+            remaining = (order.deadline_us - now_us()) / 1e6
+            # Late orders are dropped, and so are those that another controller may be carrying out.
+            if remaining <= 0 or not self.lease.held or not self.parts.first_time(order.id):
+                return
+            with trio.move_on_after(remaining):
+                outcome = await carry_out(self, order)
+                await self.parts.bridge.run(self.parts.bus.answer, reply_to, outcome)
+        finally:
+            self._orders_running -= 1
+
+    async def _show_life(self) -> None:
+        """Tell the switch that a controller is there: its dialplan has a fallback for when none is."""
+        while True:
+            try:
+                until = now_us() // 1_000_000 + round(SIGN_OF_LIFE_S * 4)
+                await self.api(f"global_setvar irisx_controller_until={until}")
+            except (EslError, PeerError, Conflict):
+                LOG.info("no sign of life was sent", node=self.node.id)
+            await trio.sleep(SIGN_OF_LIFE_S)
+
+    async def _report_status(self) -> None:
+        while True:
+            if self.state == "draining" and not self.board.calls:
+                self.state = "drained"
+            try:
+                await self.parts.bridge.run(
+                    node_store.set_status, self.parts.db, self.node.id, self.lease.token, self.status()
+                )
+            except PeerError as exc:
+                LOG.info("status is not stored now", node=self.node.id, error=exc.code)
+            await trio.sleep(STATUS_S)
+
+    def status(self) -> dict[str, object]:
+        """What an operator wants to see of a switch at a glance."""
+        beat, numbers = self.switch.heartbeat, self.switch.statistics()
+        seen: dict[str, object] = {
+            "up": self.switch.up,
+            "core_uuid": self.switch.core_uuid,
+            "owner": self.parts.name,
+            "calls": len(self.board.calls),
+            "resyncs": self.resyncs,
+            "surprises": sum(self.board.surprises.values()),
+            "facts_waiting": self.ledger.waiting,
+            "facts_lost": self.ledger.lost,
+            "store_away": self.ledger.away,
+            "orders_refused": self.orders_refused,
+            "link": msgspec.to_builtins(numbers),
+        }
+        if beat is not None:
+            seen["heartbeat"] = msgspec.to_builtins(beat)
+        return seen
