@@ -1,0 +1,103 @@
+"""Permissions and the roles that are built in. Pure.
+
+A permission is ``resource:action``. Some reach beyond one tenant (switches are shared by all of them): these are
+the platform's, and only operators hold them. A custom role or a key may carry any other.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+PERMISSIONS: dict[str, str] = {
+    "api-keys:read": "See API keys (never their secrets)",
+    "api-keys:write": "Create, change, rotate and delete API keys",
+    "calls:read": "See live and finished calls with their legs and timelines",
+    "calls:write": "Place calls",
+    "calls:control": "Act on live calls: hold, transfer, record, listen in, hang up",
+    "cdrs:read": "See call detail records",
+    "conferences:read": "See conferences and who is in them",
+    "conferences:control": "Open conferences, add, mute and remove people, end them",
+    "events:read": "Read the numbered log and follow the live stream",
+    "nodes:read": "See switches and their condition",
+    "nodes:write": "Add, change and remove switches",
+    "nodes:control": "Drain, resume, resync and probe switches",
+    "roles:read": "See roles",
+    "roles:write": "Create, change and delete roles",
+    "system:read": "See health, status, jobs and metrics",
+    "system:write": "Cancel jobs",
+    "tenants:read": "See the own tenant (operators: all of them)",
+    "tenants:write": "Create, change, suspend and delete tenants",
+    "users:read": "See users",
+    "users:write": "Create, change, deactivate and delete users",
+}
+
+PLATFORM = frozenset({"nodes:write", "nodes:control", "tenants:write", "system:write"})
+"""Acts on what all tenants share: for operators only."""
+
+OPERATOR = "operator"
+EVERYTHING = frozenset(PERMISSIONS)
+_READING = frozenset(p for p in PERMISSIONS if p.endswith(":read"))
+
+
+class Role(Struct, frozen=True):
+    """A named set of permissions."""
+
+    id: str
+    name: str
+    description: str
+    permissions: frozenset[str]
+
+
+BUILT_IN: dict[str, Role] = {
+    role.id: role
+    for role in (
+        Role(OPERATOR, "Operator", "Runs the platform: everything, in every tenant", EVERYTHING),
+        Role("admin", "Admin", "Everything within the own tenant", EVERYTHING - PLATFORM),
+        Role(
+            "supervisor",
+            "Supervisor",
+            "Sees and controls all calls and conferences of the tenant",
+            frozenset(
+                {
+                    "calls:read",
+                    "calls:write",
+                    "calls:control",
+                    "cdrs:read",
+                    "conferences:read",
+                    "conferences:control",
+                    "events:read",
+                    "system:read",
+                    "users:read",
+                }
+            ),
+        ),
+        Role(
+            "agent",
+            "Agent",
+            "Places, sees and controls calls",
+            frozenset({"calls:read", "calls:write", "calls:control", "conferences:read", "events:read"}),
+        ),
+        Role(
+            "viewer",
+            "Viewer",
+            "Sees calls, records and status, changes nothing",
+            _READING - {"api-keys:read", "users:read", "roles:read", "tenants:read"},
+        ),
+    )
+}
+
+
+def unknown(permissions: Iterable[str]) -> list[str]:
+    """The names in ``permissions`` that mean nothing, in order."""
+    return [name for name in permissions if name not in PERMISSIONS]
+
+
+def total(roles: Iterable[str], custom: dict[str, frozenset[str]]) -> frozenset[str]:
+    """What somebody with these roles may do. Roles that no longer exist give nothing."""
+    allowed: set[str] = set()
+    for role in roles:
+        if role in BUILT_IN:
+            allowed |= BUILT_IN[role].permissions
+        else:
+            allowed |= custom.get(role, frozenset()) - PLATFORM
+    return frozenset(allowed)
