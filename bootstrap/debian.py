@@ -147,7 +147,7 @@ def python_wheels(show: Callable[[str], None]) -> Path:
 
 
 def certificates(show: Callable[[str], None]) -> dict[str, str]:
-    """Settings that let pip and node trust what this machine's own settings trust.
+    """Settings that let pip trust what this machine's own settings trust.
 
     Empty where the machine has certificates or says itself where they are. A minimal Debian has none: then
     Debian's own set is unpacked beside us.
@@ -161,11 +161,7 @@ def certificates(show: Callable[[str], None]) -> dict[str, str]:
         unpack(fetch(["ca-certificates"], show, alone=True), root, show)
         found = sorted((root / "usr" / "share" / "ca-certificates").rglob("*.crt"))
         CERTIFICATES.write_text("".join(path.read_text() for path in found))
-    return {
-        "PIP_CERT": str(CERTIFICATES),
-        "SSL_CERT_FILE": str(CERTIFICATES),
-        "NODE_EXTRA_CA_CERTS": str(CERTIFICATES),
-    }
+    return {"PIP_CERT": str(CERTIFICATES)}
 
 
 def library_folders(root: Path) -> list[Path]:
