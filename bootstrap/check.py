@@ -46,7 +46,7 @@ def _one(title: str, argv: list[str], folder: Path) -> tuple[bool, float, str]:
     done = subprocess.run(
         argv,
         cwd=folder,
-        env={**os.environ, "PATH": path, "CI": "1"},
+        env={**os.environ, "PATH": path, "CI": "1", "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
