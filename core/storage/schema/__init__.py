@@ -1,0 +1,1 @@
+"""The schema of the database: alembic's versions, written in SQL."""

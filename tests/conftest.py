@@ -1,0 +1,100 @@
+"""How tests run here: async tests on trio, or on asyncio where a module asks for it; real Postgres and Valkey.
+
+``async def test_…`` runs on trio. With ``pytestmark = pytest.mark.asyncio_loop`` (or the mark on one test) it runs
+on asyncio with uvloop. Two arguments are made by the runner itself, for trio only:
+
+``autojump_clock``  time is virtual and jumps whenever every task sleeps.
+``nursery``         a nursery around the test, cancelled when the test ends.
+
+A test in real time may take `LIMIT_S`, a test in virtual time as long as it likes of that (pytest-timeout still
+holds). The fixtures of databases are in ``tests/services.py``.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+import uvloop
+
+from tests.services import (
+    admin_url,
+    database_template,
+    database_url,
+    empty_database_url,
+    postgres,
+    redis_url,
+    valkey,
+)
+
+__all__ = [
+    "admin_url",
+    "database_template",
+    "database_url",
+    "empty_database_url",
+    "postgres",
+    "redis_url",
+    "valkey",
+]
+
+LIMIT_S = 60.0
+
+
+@pytest.fixture
+def autojump_clock() -> trio.testing.MockClock:
+    """Virtual time for this test."""
+    return trio.testing.MockClock(autojump_threshold=0)
+
+
+@pytest.fixture
+def nursery() -> None:
+    """A nursery around the test: the runner opens it, because only it is inside trio."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    test = pyfuncitem.obj
+    example = test.hypothesis.inner_test if hasattr(test, "hypothesis") else test
+    if not inspect.iscoroutinefunction(example):
+        return None
+    # (the names of a function's own parameters: fixtures that only others asked for are not passed)
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    on_asyncio = pyfuncitem.get_closest_marker("asyncio_loop") is not None
+    run = _on_asyncio if on_asyncio else _on_trio
+    if example is test:
+        run(test, arguments)
+        return True
+    # Hypothesis calls the inner test once per example: each gets a run of its own.
+    test.hypothesis.inner_test = lambda **given: run(example, given)
+    try:
+        test(**arguments)
+    finally:
+        test.hypothesis.inner_test = example
+    return True
+
+
+def _on_asyncio(test: Callable[..., Awaitable[None]], arguments: dict[str, Any]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await test(**arguments)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(limited())
+
+
+def _on_trio(test: Callable[..., Awaitable[None]], arguments: dict[str, Any]) -> None:
+    clock = arguments.get("autojump_clock")
+
+    async def limited() -> None:
+        with trio.CancelScope() if clock is not None else trio.fail_after(LIMIT_S):
+            if "nursery" not in arguments:
+                await test(**arguments)
+                return
+            async with trio.open_nursery() as around:
+                await test(**{**arguments, "nursery": around})
+                around.cancel_scope.cancel()
+
+    trio.run(limited, clock=clock)
