@@ -23,6 +23,8 @@ class Recording(Struct, frozen=True):
     samples: int = 0
     size: int = 0
     cause: str = ""
+    conference: str = ""
+    """Set when it is the sound of a conference: kept with one of its members, and ``leg`` is empty."""
 
 
 class Leg(Struct, frozen=True, omit_defaults=True):
@@ -72,6 +74,13 @@ class Leg(Struct, frozen=True, omit_defaults=True):
     """How many keys were pressed. Which ones is nobody's business here."""
     recordings: tuple[Recording, ...] = ()
     recovered: bool = False
+    recovered_us: int = 0
+    """When a standby switch last took it over."""
+    transfer: str = ""
+    """The switch's id of its latest transfer, so that the same one is told once."""
+    marks: tuple[int, ...] = ()
+    """The switch's event number of the newest bridge, hold, park, key, playback and conference fact that this
+    record knows (in that order): events that are read again, by an heir for one, change nothing twice."""
     inferred: bool = False
     """Its end was not seen but concluded."""
 

@@ -1,0 +1,178 @@
+"""What conferences do to calls: members of one meeting (and one tenant) are one call.
+
+Told per tenant: `conference.created` when its first member joins, `joined`, `muted`, `unmuted`, `left`, and
+`conference.ended` when its last member has left. Each carries the member's call, and in ``data`` the conference's
+name (what commands address), the switch's id of the meeting, the leg and its member number.
+"""
+
+from msgspec.structs import replace
+
+from core.model import conferences, recordings
+from core.model import legs as rules
+from core.model.book import Book, find_leg
+from core.model.conferences import Conference, Member
+from core.model.facts import (
+    ConferenceEnded,
+    ConferenceFact,
+    ConferenceJoined,
+    ConferenceLeft,
+    ConferenceMuted,
+    ConferenceRecordingStarted,
+    ConferenceRecordingStopped,
+)
+from core.model.machine import ENDED, MARK_CONFERENCE
+from core.model.records import Call, Leg, Recording
+
+
+class Meetings(Book):
+    """The part of a switchboard that knows conferences."""
+
+    def _conference_joined(self, fact: ConferenceJoined) -> None:
+        leg = self._member(fact)
+        if leg is None:
+            return
+        conference = self.conferences.get(fact.instance) or Conference(
+            name=fact.conference, instance=fact.instance, created_us=fact.at_us
+        )
+        call = self.calls[self._home[leg.uuid]]
+        fellow = self._fellow(conference, call.tenant_id, leg.uuid)
+        if fellow is not None and fellow.id != call.id:
+            self._merge(fellow, call, fact.at_us)
+        member = Member(leg=leg.uuid, id=fact.member, joined_us=fact.at_us)
+        self.conferences[fact.instance] = conferences.joined(conference, member)
+        leg = replace(leg, conference=fact.conference, conference_member=fact.member)
+        call = self._keep(self.calls[self._home[leg.uuid]], self._noted(leg, fact))
+        if call.conference != fact.conference:
+            call = replace(call, conference=fact.conference)
+        names = {"conference": fact.conference, "instance": fact.instance}
+        if fellow is None:
+            call = self._tell("conference.created", call, fact.at_us, **names)
+        self._tell("conference.joined", call, fact.at_us, leg=leg.uuid, member=fact.member, **names)
+
+    def _conference_left(self, fact: ConferenceLeft) -> None:
+        leg = self._member(fact)
+        if leg is None:
+            return
+        call = self._keep(self.calls[self._home[leg.uuid]], self._noted(leg, fact))
+        self._leave(call, leg.uuid, fact.instance, fact.at_us)
+
+    def _conference_muted(self, fact: ConferenceMuted) -> None:
+        leg = self._member(fact)
+        if leg is None:
+            return
+        conference = self.conferences.get(fact.instance)
+        if conference is not None:
+            self.conferences[fact.instance] = conferences.muted(conference, leg.uuid, fact.muted)
+        told = leg.muted != fact.muted
+        leg = self._noted(replace(leg, muted=fact.muted), fact)
+        call = self._keep(self.calls[self._home[leg.uuid]], leg)
+        if told:
+            self._tell(
+                "conference.muted" if fact.muted else "conference.unmuted",
+                call,
+                fact.at_us,
+                leg=leg.uuid,
+                member=fact.member,
+                conference=fact.conference,
+                instance=fact.instance,
+            )
+
+    def _conference_ended(self, fact: ConferenceEnded) -> None:
+        """The switch closed the meeting: whoever we still believe in it has left."""
+        conference = self.conferences.get(fact.instance)
+        if conference is None:
+            return
+        for member in conference.members:
+            call = self.call_of(member.leg)
+            if call is not None:
+                self._leave(call, member.leg, fact.instance, fact.at_us)
+        self.conferences.pop(fact.instance, None)
+
+    def _conference_recording_started(self, fact: ConferenceRecordingStarted) -> None:
+        leg = self._keeper(fact.instance)
+        if leg is None:
+            self._surprise("conference_recording_without_members")
+            return
+        call = self.calls[self._home[leg.uuid]]
+        if recordings.find_open(call, leg.uuid, fact.path, fact.conference):
+            return
+        recording = Recording(leg="", path=fact.path, started_us=fact.at_us, conference=fact.conference)
+        grown = recordings.started(leg, recording)
+        if grown is None:
+            return
+        call = self._keep(call, grown)
+        if len(grown.recordings) > len(leg.recordings):
+            self._tell("call.recording_started", call, fact.at_us, path=fact.path, conference=fact.conference)
+
+    def _conference_recording_stopped(self, fact: ConferenceRecordingStopped) -> None:
+        for call in list(self.calls.values()) if fact.conference else ():
+            if call.conference != fact.conference:
+                continue
+            found = recordings.find_open(call, "", fact.path, fact.conference)
+            if found is None:
+                continue
+            leg, at = found
+            leg = recordings.stopped(
+                leg, at, stopped_us=fact.at_us, samples=fact.samples, size=fact.size, cause=""
+            )
+            call = self._keep(call, leg)
+            self._tell("call.recording_stopped", call, fact.at_us, path=fact.path, conference=fact.conference)
+            return
+
+    # -- helpers
+
+    def _member(self, fact: ConferenceFact) -> Leg | None:
+        """The living leg that a conference fact is about, None when the fact is old news."""
+        leg = self.leg_of(fact.channel.uuid)
+        if leg is None or leg.state == ENDED:
+            return None
+        return leg if rules.is_news(leg, MARK_CONFERENCE, at_us=fact.at_us, seq=fact.seq) else None
+
+    def _noted(self, leg: Leg, fact: ConferenceFact) -> Leg:
+        return replace(leg, **rules.marked(leg, MARK_CONFERENCE, fact.seq))
+
+    def _fellow(self, conference: Conference, tenant_id: str, but: str) -> Call | None:
+        """The call of the members of this tenant, None when there are none but the named leg."""
+        for member in conference.members:
+            call = self.call_of(member.leg) if member.leg != but else None
+            if call is not None and call.tenant_id == tenant_id:
+                return call
+        return None
+
+    def _keeper(self, instance: str) -> Leg | None:
+        """The member that keeps the record of a conference's recordings: the first that is still there."""
+        conference = self.conferences.get(instance)
+        for member in conference.members if conference else ():
+            leg = self.leg_of(member.leg)
+            if leg is not None and leg.state != ENDED:
+                return leg
+        return None
+
+    def _leave(self, call: Call, leg_uuid: str, instance: str, at_us: int) -> Call:
+        """Take a leg out of a meeting and tell it; nothing when it is not in."""
+        leg = find_leg(call, leg_uuid)
+        conference = self.conferences.get(instance)
+        member = conference.member(leg_uuid) if conference else None
+        if conference is None or member is None:
+            if leg is not None and leg.conference and leg.state != ENDED:
+                # We came late and never saw it join.
+                call = self._keep(call, replace(leg, conference="", conference_member=""))
+            return call
+        conference = conferences.left(conference, leg_uuid)
+        if conference.members:
+            self.conferences[instance] = conference
+        else:
+            del self.conferences[instance]
+        if leg is not None and leg.state != ENDED:
+            call = self._keep(call, replace(leg, conference="", conference_member=""))
+        names = {"conference": conference.name, "instance": instance}
+        call = self._tell("conference.left", call, at_us, leg=leg_uuid, member=member.id, **names)
+        if self._fellow(conference, call.tenant_id, leg_uuid) is None:
+            call = self._tell("conference.ended", call, at_us, **names)
+        return call
+
+    def _leave_all(self, call: Call, leg_uuid: str, at_us: int) -> Call:
+        """A leg ended without leaving first."""
+        for conference in [one for one in self.conferences.values() if one.member(leg_uuid)]:
+            call = self._leave(call, leg_uuid, conference.instance, at_us)
+        return call
