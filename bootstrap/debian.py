@@ -7,7 +7,6 @@ installed: nothing outside the checkout changes and no maintainer script runs.
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -165,15 +164,10 @@ def certificates(show: Callable[[str], None]) -> dict[str, str]:
 
 
 def library_folders(root: Path) -> list[Path]:
-    """Where unpacked packages keep their shared libraries."""
-    triplet = subprocess.run(
-        ["dpkg-architecture", "-qDEB_HOST_MULTIARCH"] if shutil.which("dpkg-architecture") else ["true"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    names = [triplet] if triplet else [path.name for path in (root / "usr" / "lib").glob("*-linux-gnu*")]
+    """Where unpacked packages keep their shared libraries: some have a folder of their own (pulseaudio, nss)."""
     folders = [root / "usr" / "lib", root / "lib"]
-    for name in names:
-        folders += [root / "usr" / "lib" / name, root / "lib" / name, root / "usr" / "lib" / name / "nss"]
+    for top in list(folders):
+        for place in sorted(top.glob("*-linux-gnu*")):
+            folders.append(place)
+            folders += sorted({library.parent for library in place.glob("*/lib*.so*")})
     return [folder for folder in folders if folder.is_dir()]

@@ -42,7 +42,12 @@ def prepare(steps: Steps, trust: Mapping[str, str], *, tools: bool) -> None:
         else "they were never built"
     )
     with steps.step("Pages", f"building dashboards, {why}") as show:
-        env = {**trust, "PATH": f"{_node(trust, show)}{os.pathsep}{os.environ.get('PATH', '')}", "CI": "1", "NO_COLOR": "1"}
+        env = {
+            **trust,
+            "PATH": f"{_node(trust, show)}{os.pathsep}{os.environ.get('PATH', '')}",
+            "CI": "1",
+            "NO_COLOR": "1",
+        }
         if not packages:
             show("npm ci")
             npm = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
