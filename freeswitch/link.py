@@ -21,6 +21,7 @@ import msgspec
 import trio
 
 from freeswitch import commands
+from freeswitch.beside import beside
 from freeswitch.endpoint import Endpoint, dial
 from freeswitch.errors import (
     AuthRefused,
@@ -206,6 +207,11 @@ class Link:
         return self.reason
 
     @property
+    def pending(self) -> int:
+        """How many commands are unanswered."""
+        return len(self._askers)
+
+    @property
     def closed(self) -> bool:
         return self._closed.is_set()
 
@@ -324,23 +330,12 @@ async def attach_link(
 ) -> AsyncIterator[Link]:
     """Read a connected stream until the block is left, which also closes it. No authentication."""
     link = Link(stream, guard=guard, on_events=on_events, on_log=on_log, record=record)
-    raised: Exception | None = None
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(link.run)
-            try:
-                yield link
-            except trio.Cancelled:
-                raise
-            except Exception as exc:  # noqa: BLE001 - raised again below, outside of the nursery: callers
-                # catch `NotSent`, not a group of one.
-                raised = exc
-            nursery.cancel_scope.cancel()
+        async with beside(link.run):
+            yield link
     finally:
         link.abort("closed by us")
         await trio.aclose_forcefully(stream)
-    if raised is not None:
-        raise raised
 
 
 @asynccontextmanager
