@@ -126,9 +126,9 @@ class LegHungUp(LegFact, frozen=True):
 class LegEnded(LegFact, frozen=True):
     """It is over, and these are the switch's own numbers about it."""
 
-    billsec: int = -1
-    """-1 when the switch did not say."""
-    duration: int = -1
+    billsec: int | None = None
+    """None when the switch did not say."""
+    duration: int | None = None
     q850: int = 0
     sip_status: int = 0
     sip_disposition: str = ""

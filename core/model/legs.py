@@ -134,17 +134,16 @@ def ended(leg: Leg, fact: LegEnded) -> Leg:
     from the recovery, and our record from the true beginning.
     """
     channel = fact.channel
-    # An event that is not about a real channel (it was refused before it began) shows nothing to take over.
     hangup_us = channel.hangup_us or leg.hangup_us or fact.at_us
     created_us = channel.created_us or leg.created_us
     duration = fact.duration
     if leg.recovered and leg.created_us and leg.created_us < created_us:
         created_us = leg.created_us
-        duration = -1
+        duration = None
     answered_us = channel.answered_us
-    if duration < 0:
+    if duration is None:
         duration = seconds_between(created_us, hangup_us)
-    billsec = fact.billsec if fact.billsec >= 0 else seconds_between(answered_us, hangup_us)
+    billsec = seconds_between(answered_us, hangup_us) if fact.billsec is None else fact.billsec
     return _closed(
         replace(
             leg,
