@@ -36,7 +36,7 @@ async def take(client: redis.asyncio.Redis, node: str, owner: str, ttl_ms: int) 
     Raises `Unavailable` when Redis did not answer: then nothing is known.
     """
     try:
-        return int(await client.eval(_TAKE, 1, KEY + node, owner, str(ttl_ms)))  # type: ignore[misc]
+        return int(await client.eval(_TAKE, 1, KEY + node, owner, str(ttl_ms)))
     except (RedisError, OSError) as exc:
         raise Unavailable("the lease store is out of reach") from exc
 

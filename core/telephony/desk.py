@@ -3,12 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVarTuple
 
-from freeswitch.switch import Switch
-
 from core.model.records import Call, Leg
 from core.model.switchboard import Switchboard
 from core.telephony.resync import Report
 from core.telephony.watch import Watches
+from freeswitch.switch import Switch
 
 Ts = TypeVarTuple("Ts")
 

@@ -5,13 +5,13 @@ controller of this machine left on disk; replay the seconds we overheard as a st
 compare for as long as the lease lasts. Every task belongs to the nursery in `Owner.run`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVarTuple
 
 import msgspec
 import trio
-from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
 
 from core.calls import Ledger, Superseded
 from core.clock import monotonic, now_us
@@ -23,12 +23,14 @@ from core.model.records import Call, Change, Leg
 from core.model.switchboard import Switchboard
 from core.storage import calls as call_store
 from core.storage import nodes as node_store
+from core.telephony import resync as comparing
 from core.telephony.orders import carry_out
-from core.telephony.resync import Report, resync
+from core.telephony.resync import Report
 from core.telephony.standby import Recent
 from core.telephony.translate import translate
 from core.telephony.watch import Watches
 from freeswitch.errors import EslError
+from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
 
 if TYPE_CHECKING:
     from core.telephony.node import Parts
@@ -43,6 +45,9 @@ SIGN_OF_LIFE_S = 5.0
 """How often the switch is told that a controller is there; its dialplan waits four times as long."""
 ENDED_LOOK_BACK_S = 60
 RETRY_S = 0.2
+RECOVERY_S = 6.0
+"""How long after a fail-over legs may still come back: `sofia recover` takes 14-25 ms for each bridged call, and half
+calls are hung up by then."""
 
 
 class Owner:
@@ -62,6 +67,7 @@ class Owner:
         self._resyncing = trio.Lock()
         self._resync_wanted = trio.Event()
         self._resync_reason = ""
+        self._resync_at = -math.inf
         self.resyncs = 0
         self.orders_refused = 0
         self.overheard = 0
@@ -131,7 +137,7 @@ class Owner:
     async def resync(self, reason: str) -> Report:
         """Compare with the switch's own list; see `core.telephony.resync`."""
         async with self._resyncing:
-            report = await resync(self.switch, self.board, self._take)
+            report = await comparing.resync(self.switch, self.board, self._take)
         self.resyncs += 1
         LOG.info("resynced", node=self.node.id, reason=reason, **msgspec.to_builtins(report))
         return report
@@ -213,8 +219,12 @@ class Owner:
                     take(changes)
         elif isinstance(notice, Up):
             if notice.changed:
-                LOG.warning("the switch was restarted", node=self.node.id)
-                self._take(self.board.node_restarted(now_us()))
+                # A standby that recovers calls answers with its own Core-UUID too.
+                recovering = bool(self.settings.get("recovers_calls"))
+                LOG.warning("the switch was restarted", node=self.node.id, recovering=recovering)
+                self._take(self.board.node_restarted(now_us(), recovering=recovering))
+                if recovering:
+                    self._resync_at = trio.current_time() + RECOVERY_S
             self._want_resync("connected")
         elif isinstance(notice, Down):
             LOG.warning("the switch is out of reach", node=self.node.id, reason=notice.reason)
@@ -235,6 +245,7 @@ class Owner:
         while True:
             await self._resync_wanted.wait()
             self._resync_wanted = trio.Event()
+            await trio.sleep_until(self._resync_at)
             try:
                 await self.resync(self._resync_reason)
             except (EslError, PeerError, Conflict) as exc:
@@ -243,7 +254,7 @@ class Owner:
                 if self.switch.up:  # otherwise the next `Up` asks again
                     self._resync_wanted.set()
 
-    async def _write(self, changes: "list[Change]") -> None:
+    async def _write(self, changes: Sequence[Change]) -> None:
         """One transaction, and then everybody who follows sees it: one crossing for both."""
         try:
             await self.parts.bridge.run(self._store_and_show, list(changes), self.lease.token)

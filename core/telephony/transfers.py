@@ -25,8 +25,9 @@ from core.telephony.actions import (
     the_leg,
 )
 from core.telephony.desk import Desk
+from core.telephony.watch import Watch
 from freeswitch import commands
-from freeswitch.errors import CommandRefused
+from freeswitch.errors import CommandRefused, EslError
 
 RING_S = 40
 """How long a new leg may ring unless the order says otherwise; a network's own voicemail comes at about 25."""
@@ -64,6 +65,8 @@ class Dialling:
         self.leg = str(uuid.uuid4())
         self.cause = ""
         """Why it failed; empty while it rings and when it was answered."""
+        self.watch: Watch | None = None
+        """Who waits for the leg to exist."""
         self.finished = trio.Event()
         self._desk = desk
         self._ring_s = _ring_s(order)
@@ -84,6 +87,12 @@ class Dialling:
             self.cause = refused.reason or "NORMAL_UNSPECIFIED"
         except IrisxError as failed:
             self.cause = failed.code
+        except EslError as failed:
+            self.cause = type(failed).__name__
+        if self.cause and self.watch is not None:
+            self.watch.give_up(
+                Conflict(f"the switch did not place the call: {self.cause}", code=self.cause.lower())
+            )
         self.finished.set()
 
 
@@ -104,21 +113,10 @@ async def dial(
     dialling = Dialling(desk, order, tenant_id)
     target = values.dial_string(to, desk.dial_template)
     with desk.watches.on(dialling.leg) as watch:
+        dialling.watch = watch
         desk.background(dialling.run, target, application, argument, variables)
-        async with trio.open_nursery() as nursery:
-            seen: list[Change] = []
-
-            async def wait_made() -> None:
-                seen.append(await watch.until(lambda _: True, within_s=CREATED_S, what="the new leg"))
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(wait_made)
-            await dialling.finished.wait()
-            if dialling.cause:
-                nursery.cancel_scope.cancel()
-    if not seen:
-        raise Conflict(f"the switch did not place the call: {dialling.cause}", code=dialling.cause.lower())
-    return dialling, seen[0].call
+        seen = await watch.until(lambda _: True, within_s=CREATED_S, what="the new leg")
+    return dialling, seen.call
 
 
 async def originate(desk: Desk, order: Order) -> Result:
@@ -140,7 +138,8 @@ async def transfer_blind(desk: Desk, call: Call, order: Order) -> Result:
     partner = partner_of(call, leg)
     target = values.dial_string(order.args.get("to"), desk.dial_template)
     made = str(uuid.uuid4())
-    dial = f"{{origination_uuid={made},irisx_tenant={call.tenant_id},originate_timeout={_ring_s(order)}}}{target}"
+    variables = f"origination_uuid={made},irisx_tenant={call.tenant_id},irisx_call={call.id}"
+    dial = f"{{{variables},originate_timeout={_ring_s(order)}}}{target}"
     steps = f"m:^:set:continue_on_fail=true^set:hangup_after_bridge=true^bridge:{dial}^park:"
     with desk.watches.on(made, leg.uuid) as watch:
         await desk.api(commands.uuid_transfer(leg.uuid, steps, dialplan="inline"))
@@ -176,7 +175,9 @@ async def transfer_attended(desk: Desk, call: Call, order: Order) -> Result:
     await put_on_hold(desk, call, customer)
     await desk.api(commands.uuid_broadcast(agent.uuid, RINGBACK))
     try:
-        dialling, _ = await dial(desk, order, call.tenant_id, order.args.get("to"))
+        dialling, _ = await dial(
+            desk, order, call.tenant_id, order.args.get("to"), variables={"irisx_call": call.id}
+        )
     except IrisxError:
         await _back_together(desk, customer.uuid, agent.uuid)
         raise

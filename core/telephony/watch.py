@@ -21,13 +21,20 @@ class Watch:
         self._changes: list[Change] = []
         self._read = 0
         self._wake = trio.Event()
+        self._failed: Exception | None = None
 
     def see(self, change: Change) -> None:
         self._changes.append(change)
         self._wake.set()
 
+    def give_up(self, why: Exception) -> None:
+        """What is waited for will not come: `until` raises ``why``."""
+        self._failed = why
+        self._wake.set()
+
     async def until(self, wanted: Callable[[Change], bool], *, within_s: float, what: str) -> Change:
-        """The first change for which ``wanted`` holds. Raises `PeerTimeout` after ``within_s`` seconds."""
+        """The first change for which ``wanted`` holds. Raises `PeerTimeout` after ``within_s`` seconds, or what
+        `give_up` was told."""
         with trio.move_on_after(within_s):
             while True:
                 while self._read < len(self._changes):
@@ -35,6 +42,8 @@ class Watch:
                     self._read += 1
                     if wanted(change):
                         return change
+                if self._failed is not None:
+                    raise self._failed
                 self._wake = trio.Event()
                 await self._wake.wait()
         raise PeerTimeout(f"the switch took the command, but {what} was not seen within {within_s:g} s")
@@ -67,9 +76,9 @@ class Watches:
             return
         for change in changes:
             told: list[Watch] = []
-            keys = {change.call.id, change.data.get("leg"), change.data.get("other_leg")}
+            keys = {change.call.id, str(change.data.get("leg")), str(change.data.get("other_leg"))}
             for key in keys:
-                for watch in self._by_key.get(key, ()):  # type: ignore[call-overload]  # None is never a key
+                for watch in self._by_key.get(key, ()):
                     if watch not in told:
                         told.append(watch)
                         watch.see(change)

@@ -1,0 +1,284 @@
+"""The whole program on this machine, as real processes, for benches and for tests that kill some of them.
+
+Each part is a child of its own with its own pid: a Postgres, a Valkey, simulated switches, controllers, APIs. Nothing
+here knows how they work inside; it starts them with the commands an operator would use and talks to them from outside.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Self
+
+import httpx
+
+from core.clock import monotonic
+from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
+
+READY_S = 30.0
+PASSWORD = "ClueCon"
+
+
+class Child:
+    """One process of ours."""
+
+    def __init__(self, name: str, command: Sequence[str], env: dict[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._command = command
+        self._env = env
+        self._file: IO[bytes] = log.open("ab")
+        self.process = subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=self._file, stdin=subprocess.DEVNULL
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        """The next line that it printed."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self, within_s: float = 8.0) -> int:
+        """End it in good order; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(within_s)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._file.close()
+        return self.process.returncode
+
+    def cpu_s(self) -> float:
+        """CPU seconds, user and system, that it has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss(self) -> int:
+        """Resident memory in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class Stack:
+    """Everything together. Use as a context manager; parts that were killed can be started again."""
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.postgres = EmbeddedPostgres(folder / "postgres", durable=durable)
+        self.valkey = EmbeddedValkey(folder / "valkey")
+        self.children: list[Child] = []
+        self.switches: dict[str, tuple[Child, int]] = {}
+        self.env: dict[str, str] = {}
+        self.secret = "a secret for benches and tests only"
+
+    def __enter__(self) -> Self:
+        try:
+            self.env = {
+                **os.environ,
+                "DATABASE_URL": self.postgres.start(),
+                "REDIS_URL": self.valkey.start(),
+                "IRISX_STATE_DIR": str(self.folder / "state"),
+                "IRISX_SECRET": self.secret,
+                "IRISX_LOG_FORMAT": "json",
+                "PYTHONPATH": str(Path(__file__).parent.parent),
+            }
+            self.run("migrate")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in reversed(self.children):
+            child.stop()
+        self.valkey.stop()
+        self.postgres.stop()
+
+    def run(self, *words: str) -> str:
+        """Run ``irisx WORDS`` to its end; what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "api.cli", *words], env=self.env, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode:
+            raise RuntimeError(f"irisx {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _start(self, name: str, command: Sequence[str], **env: str) -> Child:
+        child = Child(name, [sys.executable, *command], {**self.env, **env}, self.folder / f"{name}.log")
+        self.children.append(child)
+        return child
+
+    def switch(self, name: str = "sim1", *, port: int = 0, register: bool = True, **options: object) -> int:
+        """Start a simulated switch and tell the store of it; its port."""
+        words = ["-m", "freeswitch.simulator", "--port", str(port), "--switchname", name]
+        for option, value in options.items():
+            words += [f"--{option.replace('_', '-')}", str(value)]
+        child = self._start(name, words)
+        port = int(json.loads(child.line())["port"])
+        self.switches[name] = (child, port)
+        if register:
+            self.register(name, f"esl://:{PASSWORD}@127.0.0.1:{port}")
+        return port
+
+    def register(self, name: str, url: str) -> None:
+        """Tell the store of a switch."""
+        import asyncio
+
+        from core.storage import nodes
+        from core.storage.database import Database
+
+        async def add() -> None:
+            db = await Database.open(self.env["DATABASE_URL"])
+            try:
+                await nodes.ensure_node(db, name=name, url=url, secret=self.secret)
+            finally:
+                await db.close()
+
+        asyncio.run(add())
+
+    def controller(self, name: str = "controller-1") -> Child:
+        return self._start(name, ["-m", "api.cli", "controller"])
+
+    def api(self, name: str = "api-1", **env: str) -> "Api":
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        child = self._start(name, ["-m", "api.cli", "api"], IRISX_LISTEN=f"127.0.0.1:{port}", **env)
+        return Api(child, f"http://127.0.0.1:{port}", self)
+
+    def esl(self, name: str, line: str) -> str:
+        """One api command on a switch, over a plain socket."""
+        with raw_esl(self.switches[name][1]) as ask:
+            return ask(line)
+
+
+class Api:
+    """A running API and a client that is logged in as the operator."""
+
+    def __init__(self, child: Child, url: str, stack: Stack) -> None:
+        self.child = child
+        self.url = url
+        self.client = httpx.Client(base_url=url, timeout=20.0)
+        wait_until(self._ready, "the API answers")
+        self.email, self.password = operator(stack)
+        token = self.client.post(
+            "/v1/auth/login",
+            json={"email": self.email, "password": self.password, "grant": "token"},
+        )
+        token.raise_for_status()
+        self.token = token.json()["access_token"]
+        self.client.headers["Authorization"] = f"Bearer {self.token}"
+
+    def _ready(self) -> bool:
+        try:
+            return self.client.get("/v1/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def get(self, path: str, **params: Any) -> Any:
+        answer = self.client.get(path, params=params)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        headers = {"Idempotency-Key": os.urandom(8).hex()}
+        return self.client.post(path, json=body, headers=headers)
+
+
+def operator(stack: Stack) -> tuple[str, str]:
+    """The first operator of the store, made when there is none yet."""
+    known = stack.folder / "operator.json"
+    if known.exists():
+        email, password = json.loads(known.read_text())
+        return email, password
+    import asyncio
+
+    from core.access import first_operator
+    from core.storage.database import Database
+
+    async def make() -> tuple[str, str] | None:
+        db = await Database.open(stack.env["DATABASE_URL"])
+        try:
+            return await first_operator(db)
+        finally:
+            await db.close()
+
+    made = asyncio.run(make())
+    if made is None:
+        raise RuntimeError("the store has an operator whose password is not known here")
+    known.write_text(json.dumps(made))
+    return made
+
+
+def wait_until(holds: Any, what: str, within_s: float = READY_S) -> float:
+    """Wait until ``holds()`` is true; the seconds it took."""
+    began = monotonic()
+    while not holds():
+        if monotonic() - began > within_s:
+            raise TimeoutError(f"not within {within_s:g} s: {what}")
+        time.sleep(0.02)
+    return monotonic() - began
+
+
+@contextmanager
+def raw_esl(port: int) -> Iterator[Any]:
+    """An authenticated Event Socket connection without any of our code; yields ``ask(line) -> body``."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        data = bytearray()
+
+        def frame() -> tuple[bytes, bytes]:
+            while b"\n\n" not in data:
+                data.extend(_some(peer))
+            head, _, _ = bytes(data).partition(b"\n\n")
+            length = 0
+            for line in head.split(b"\n"):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.partition(b":")[2])
+            while len(data) < len(head) + 2 + length:
+                data.extend(_some(peer))
+            body = bytes(data[len(head) + 2 : len(head) + 2 + length])
+            del data[: len(head) + 2 + length]
+            return head, body
+
+        def ask(line: str) -> str:
+            peer.sendall(f"api {line}\n\n".encode())
+            return frame()[1].decode()
+
+        frame()
+        peer.sendall(f"auth {PASSWORD}\n\n".encode())
+        if b"+OK" not in frame()[0]:
+            raise RuntimeError("the switch refused us")
+        yield ask
+
+
+def _some(peer: socket.socket) -> bytes:
+    data = peer.recv(262144)
+    if not data:
+        raise ConnectionError("the switch closed the connection")
+    return data
