@@ -45,6 +45,13 @@ __all__ = [
 
 LOG = structlog.get_logger("switch")
 
+LOUD_LINES = 200
+"""CRIT log lines within `LOUD_S` that are not about lost events. A switch whose console has no terminal (in a
+container, say) writes its prompt into the log 100,000 times a second, at a level that cannot be left out; it would
+fill the log queue that it keeps for us, and end the connection."""
+LOUD_S = 10.0
+LOUD_PAUSE_S = 600.0
+
 
 class Switch:
     """One switch. Made by `open_switch`."""
@@ -86,6 +93,9 @@ class Switch:
         self._ended = Totals()
         self._restarts = self._doubts = self._lost = self._hints = 0
         self._lag_ms = 0.0
+        self._log_lines = 0
+        self._log_since = 0.0
+        self._log_off_until = 0.0
 
     # --- what the consumer uses ---------------------------------------------------------------------------
 
@@ -313,6 +323,8 @@ class Switch:
         await link.confirm(commands.subscribe(["BACKGROUND_JOB"]), guarded=False)
 
     async def _ready_for_log(self, link: Link) -> None:
+        if trio.current_time() < self._log_off_until:
+            return
         try:
             await link.confirm("log 2", guarded=False)  # 2 is CRIT
         except CommandRefused as exc:
@@ -354,6 +366,15 @@ class Switch:
         if lost:
             self._lost += lost
             self._doubt("the switch says that it lost events")
+            return
+        now = trio.current_time()
+        if now - self._log_since > LOUD_S:
+            self._log_since, self._log_lines = now, 0
+        self._log_lines += 1
+        if self._log_lines > LOUD_LINES:
+            # Dialled again without the log: the link is still good for listing channels.
+            self._log_off_until = now + LOUD_PAUSE_S
+            self._watch.abort("the switch's log is too loud to listen to")
 
     def _doubt(self, reason: str) -> None:
         self._doubts += 1
