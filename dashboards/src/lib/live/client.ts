@@ -113,6 +113,12 @@ export class LiveClient {
     this.#open();
   }
 
+  /** Calls that somebody read beside the listing; whichever version is newer stays. */
+  take(calls: readonly Call[]): void {
+    this.state = listingPage(this.state, calls);
+    this.#judge();
+  }
+
   /** The browser says that the network went away. */
   lost(why: string): void {
     if (!this.#stopped) this.#fail(why);

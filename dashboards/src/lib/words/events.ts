@@ -1,0 +1,126 @@
+/** Entries of the numbered log as sentences. */
+import type { Call, LogEvent } from '$lib/api/types';
+import { cause, type Tone } from './causes';
+import { phone } from './phone';
+import { partyOf } from './states';
+
+export interface Sentence {
+  words: string;
+  detail: string;
+  tone: Tone;
+}
+
+const TITLES: Readonly<Record<string, readonly [string, Tone]>> = {
+  'call.created': ['Call began', 'info'],
+  'call.ringing': ['Ringing', 'info'],
+  'call.answered': ['Answered', 'good'],
+  'call.bridged': ['Connected to each other', 'good'],
+  'call.unbridged': ['Taken apart', 'plain'],
+  'call.held': ['Put on hold', 'attention'],
+  'call.resumed': ['Taken off hold', 'good'],
+  'call.muted': ['Muted', 'attention'],
+  'call.unmuted': ['Unmuted', 'plain'],
+  'call.dtmf': ['Key pressed', 'plain'],
+  'call.leg_added': ['Another side joined', 'info'],
+  'call.leg_ended': ['One side left', 'plain'],
+  'call.parked': ['Parked', 'attention'],
+  'call.transferred': ['Transferred', 'info'],
+  'call.merged': ['Became part of another call', 'info'],
+  'call.recording_started': ['Recording started', 'info'],
+  'call.recording_stopped': ['Recording stopped', 'plain'],
+  'call.playback_started': ['Playing started', 'plain'],
+  'call.playback_stopped': ['Playing stopped', 'plain'],
+  'call.recovered': ['Continued on a standby switch', 'attention'],
+  'call.in_doubt': ['Switch out of reach', 'bad'],
+  'call.ended': ['Ended', 'plain'],
+  'conference.created': ['Conference began', 'info'],
+  'conference.joined': ['Joined a conference', 'info'],
+  'conference.left': ['Left a conference', 'plain'],
+  'conference.muted': ['Muted in the conference', 'attention'],
+  'conference.unmuted': ['Unmuted in the conference', 'plain'],
+  'conference.ended': ['Conference ended', 'plain'],
+  'node.added': ['Switch added', 'info'],
+  'node.created': ['Switch added', 'info'],
+  'node.updated': ['Switch settings changed', 'info'],
+  'node.deleted': ['Switch removed', 'attention'],
+  'node.up': ['Switch reached', 'good'],
+  'node.down': ['Switch lost', 'bad'],
+  'node.draining': ['Switch is draining', 'attention'],
+  'node.drained': ['Switch is drained', 'info'],
+  'node.resumed': ['Switch back in service', 'good'],
+  'node.resynced': ['Switch compared with the store', 'info'],
+  'node.taken_over': ['Switch taken over by another controller', 'attention'],
+  'user.created': ['User added', 'info'],
+  'user.updated': ['User changed', 'info'],
+  'user.deactivated': ['User switched off', 'attention'],
+  'role.created': ['Role added', 'info'],
+  'role.updated': ['Role changed', 'info'],
+  'role.deleted': ['Role removed', 'attention'],
+  'api_key.created': ['API key made', 'attention'],
+  'api_key.revoked': ['API key revoked', 'attention'],
+  'api_key.rotated': ['API key rotated', 'info'],
+  'tenant.created': ['Tenant added', 'info'],
+  'tenant.updated': ['Tenant changed', 'info'],
+  'tenant.suspended': ['Tenant suspended', 'bad'],
+  'tenant.resumed': ['Tenant active again', 'good']
+};
+
+const text = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : '');
+
+export function title(type: string): { words: string; tone: Tone } {
+  const known = TITLES[type];
+  if (known) return { words: known[0], tone: known[1] };
+  const words = type.replace(/[._]/g, ' ');
+  return { words: words.charAt(0).toUpperCase() + words.slice(1), tone: 'plain' };
+}
+
+/** `+44 20 7946 0018 to 1001`. */
+export const parties = (call: Call): string =>
+  `${phone(partyOf(call.caller, call.caller_name)).text} to ${phone(call.destination || 'nobody yet').text}`;
+
+/** What an entry says, as a heading and what is particular about it. */
+export function sentence(event: LogEvent): Sentence {
+  const { words, tone } = title(event.type);
+  const data = event.data;
+  const call = data.call;
+  const said: string[] = [];
+  let colour = tone;
+  if (event.type === 'call.ended' && call) {
+    const why = cause(text(data['cause']) || call.hangup_cause);
+    said.push(why.words);
+    colour = why.tone;
+  } else if (event.type === 'call.leg_ended') {
+    said.push(cause(text(data['cause'])).words);
+  } else if (event.type === 'call.dtmf') {
+    said.push(text(data['digit'] ?? data['digits']));
+  } else if (event.type === 'call.transferred') {
+    const to = text(data['to'] ?? data['destination']);
+    if (to) said.push(`to ${phone(to).text}`);
+  } else if (event.type.startsWith('call.recording')) {
+    said.push(text(data['path']).split('/').at(-1) ?? '');
+  } else if (event.type.startsWith('conference.')) {
+    said.push(text(data['conference']));
+  } else if (!call) {
+    said.push(text(data['name'] ?? data['email'] ?? data['reason'] ?? data['detail']));
+  }
+  if (call?.inferred && event.type === 'call.ended') said.push('concluded, not seen');
+  return { words, detail: said.filter(Boolean).join(' · '), tone: colour };
+}
+
+/** Whether an entry is something an operator should look at. */
+export function isProblem(event: LogEvent): boolean {
+  if (event.type === 'call.ended') {
+    const name = event.data.call?.hangup_cause ?? '';
+    return cause(name).tone === 'bad' || Boolean(event.data.call?.inferred);
+  }
+  return event.type === 'call.in_doubt' || title(event.type).tone === 'bad' || event.type === 'node.taken_over';
+}
+
+/** The page that an entry's resource has, if it has one. */
+export function addressOf(event: LogEvent): string | null {
+  const call = event.data.call;
+  if (call) return `/admin/calls/${call.id}`;
+  if (event.type.startsWith('node.')) return '/admin/nodes';
+  if (/^(user|role|api_key|session)\./.test(event.type)) return '/admin/access';
+  return null;
+}

@@ -1,0 +1,83 @@
+/** The states of calls, legs and switches in words, each with the meaning of its colour. */
+import type { Call, Leg } from '$lib/api/types';
+import type { Tone } from './causes';
+import { spanWords } from './time';
+
+export interface State {
+  word: string;
+  tone: Tone;
+  /** What it means, for the hover. */
+  help: string;
+}
+
+const CALL: Readonly<Record<string, State>> = {
+  new: { word: 'New', tone: 'info', help: 'The switch has the call; nothing rings yet' },
+  ringing: { word: 'Ringing', tone: 'info', help: 'Waiting for somebody to answer' },
+  answered: { word: 'Answered', tone: 'good', help: 'One side is connected and hears the switch' },
+  bridged: { word: 'Talking', tone: 'good', help: 'Both sides hear each other' },
+  held: { word: 'On hold', tone: 'attention', help: 'One side waits' },
+  ended: { word: 'Ended', tone: 'plain', help: 'Nobody is connected any more' }
+};
+
+const LEG: Readonly<Record<string, State>> = {
+  new: { word: 'New', tone: 'info', help: 'Being set up' },
+  ringing: { word: 'Ringing', tone: 'info', help: 'The far side rings' },
+  early: { word: 'Early sound', tone: 'info', help: 'Sound before the answer, such as a ring tone' },
+  answered: { word: 'Connected', tone: 'good', help: 'Answered' },
+  ended: { word: 'Ended', tone: 'plain', help: 'Hung up' }
+};
+
+const unknown = (name: string): State => ({ word: name || 'Unknown', tone: 'attention', help: name });
+
+export const callState = (name: string): State => CALL[name] ?? unknown(name);
+export const legState = (name: string): State => LEG[name] ?? unknown(name);
+export const CALL_STATES = ['new', 'ringing', 'answered', 'bridged', 'held'] as const;
+
+/** Who speaks: the number or, without one, the name or the channel. */
+export const partyOf = (number: string, name: string): string => number || name || 'Unknown';
+
+export const liveLegs = (call: Call): readonly Leg[] => call.legs.filter((leg) => leg.state !== 'ended');
+export const isMuted = (call: Call): boolean => call.legs.some((leg) => leg.muted && leg.state !== 'ended');
+export const runningRecordings = (call: Call) =>
+  call.legs.flatMap((leg) => leg.recordings.filter((item) => item.stopped_us === 0 && leg.state !== 'ended'));
+export const isParked = (call: Call): boolean => call.legs.some((leg) => leg.parked && leg.state !== 'ended');
+
+/** `Talking`, `Parked`, `On hold`: parked is the answered call that nobody took yet. */
+export function stateOfCall(call: Call): State {
+  if (call.in_doubt) return { word: 'In doubt', tone: 'attention', help: 'Its switch is out of reach; this is the last state we know' };
+  if (call.state === 'answered' && isParked(call)) return { word: 'Parked', tone: 'attention', help: 'Waits on the switch for somebody to take it' };
+  return callState(call.state);
+}
+
+/** One sentence of how long a call rang, talked or took. */
+export function lengthOf(call: Call): string {
+  if (!call.ended_us) return '';
+  const total = spanWords((call.ended_us - call.created_us) / 1000);
+  return call.answered_us ? `${spanWords((call.ended_us - call.answered_us) / 1000)} answered, ${total} in all` : `${total}, never answered`;
+}
+
+const NODE: Readonly<Record<string, State>> = {
+  active: { word: 'In service', tone: 'good', help: 'Takes new calls' },
+  draining: { word: 'Draining', tone: 'attention', help: 'Takes no new calls; those it has go on' },
+  drained: { word: 'Drained', tone: 'info', help: 'Has no calls and takes none' }
+};
+
+export function nodeState(state: string, up: boolean): State {
+  if (!up) return { word: 'Unreachable', tone: 'bad', help: 'No Event Socket connection to this switch' };
+  return NODE[state] ?? unknown(state);
+}
+
+const HEALTH: Readonly<Record<string, State>> = {
+  operational: { word: 'Working', tone: 'good', help: 'Working as it should' },
+  ok: { word: 'Working', tone: 'good', help: 'Working as it should' },
+  up: { word: 'Working', tone: 'good', help: 'Working as it should' },
+  degraded: { word: 'Slow or partly working', tone: 'attention', help: 'Works with limits' },
+  partial: { word: 'Partly working', tone: 'attention', help: 'Some of it does not work' },
+  maintenance: { word: 'Under maintenance', tone: 'info', help: 'Taken out on purpose' },
+  down: { word: 'Not working', tone: 'bad', help: 'Does not work at all' },
+  outage: { word: 'Not working', tone: 'bad', help: 'Does not work at all' },
+  major_outage: { word: 'Not working', tone: 'bad', help: 'Does not work at all' },
+  unknown: { word: 'Not known', tone: 'attention', help: 'Nothing was heard of it' }
+};
+
+export const health = (name: string): State => HEALTH[name] ?? unknown(name);
