@@ -66,6 +66,14 @@ class Book:
         call = self.call_of(leg_uuid)
         return None if call is None else find_leg(call, self._names.get(leg_uuid, leg_uuid))
 
+    def is_live(self, leg_uuid: str) -> bool:
+        """Whether this leg is in a live call."""
+        return leg_uuid in self._home
+
+    def is_gone(self, leg_uuid: str) -> bool:
+        """Whether this leg was in a call that has ended (not too long ago, see `GONE_KEPT`)."""
+        return leg_uuid in self._gone
+
     # -- the one way in which calls change
 
     def _keep(self, call: Call, leg: Leg) -> Call:

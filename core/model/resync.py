@@ -105,13 +105,19 @@ class Resync(Meetings):
         return out
 
     def settle(self, at_us: int) -> list[Change]:
-        """Meet every leg that still waits for an event with its variables; for the end of a recording that is read,
-        where no more will come."""
+        """No more will come (the end of a recording that is read, an outbound socket that closed): meet every leg
+        that still waits for an event with its variables, and end every leg whose hangup was seen, with the numbers
+        that the switch would have given."""
         out = self._out = []
         for uuid in list(self._early):
             waiting = self._early.get(uuid)
             if waiting:
                 self._listed(uuid, waiting[-1].channel, at_us)
+        for call_id in list(self.calls):
+            call = self.calls.get(call_id)
+            for leg in call.legs if call else ():
+                if leg.state != ENDED and leg.hangup_us:
+                    self._conclude(leg, leg.hangup_cause, at_us)
         return out
 
     # -- helpers

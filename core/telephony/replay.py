@@ -128,7 +128,7 @@ class Reading:
         }
 
     def _take(self, event: Event) -> None:
-        fact = translate(event)
+        fact = translate(event, self.board)
         if fact is not None:
             self._last_us = max(self._last_us, fact.at_us)
             self._tell(self.board.advance(fact))

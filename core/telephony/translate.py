@@ -7,23 +7,33 @@ Names and meanings: `facts` of switch_channel.c (the channel block), switch_call
 """
 
 from collections.abc import Callable, Mapping
-from sys import intern
+
+from msgspec.structs import replace
 
 from core.model import facts
 from core.model.facts import Channel, Fact
+from core.telephony.block import NONE, Known, number, read_block, single, stamp, trunk_of
 from freeswitch.event import Event
+from freeswitch.quoting import unquote_value
 
-_NONE = ""
-_MODES = {"bl_xfer": "blind", "att_xfer": "attended"}
 _PLAIN_SOUND = ("/", "tone_stream://", "silence_stream://", "local_stream://", "file_string://")
 """Sounds whose name is shown. Others may hold what is being said (``say:``, ``phrase:``)."""
-_MAX_DIGITS = 18
+
+_Reader = Callable[[Event, Known | None], Fact | None]
 
 
-def translate(event: Event) -> Fact | None:
-    """The fact that an event tells, None for events that say nothing about calls. Never raises."""
-    reader = _READERS.get(event.name)
-    return None if reader is None else reader(event)
+def translate(event: Event, known: Known | None = None) -> Fact | None:
+    """The fact that an event tells, None for events that say nothing about calls. Never raises.
+
+    ``known`` is the switchboard that the fact is for: what it knows already is not read again, which halves the
+    work. A fact made for one board is for no other.
+    """
+    raw = event.raw
+    if raw.startswith(b"Event-Name: "):
+        reader = _BY_NAME_LINE.get(raw[12 : raw.find(b"\n", 12)])
+    else:
+        reader = _READERS.get(event.name)
+    return None if reader is None else reader(event, known)
 
 
 def channel_of_row(row: Mapping[str, str]) -> Channel:
@@ -31,21 +41,20 @@ def channel_of_row(row: Mapping[str, str]) -> Channel:
 
     ``created_epoch`` is in seconds, so two listings and an event of one channel disagree in the fraction.
     """
-    name = row.get("name", _NONE)
-    call_state = row.get("callstate", _NONE)
+    name = row.get("name", NONE)
     return Channel(
-        uuid=row.get("uuid", _NONE),
-        direction=row.get("direction", _NONE),
+        uuid=row.get("uuid", NONE),
+        direction=row.get("direction", NONE),
         channel_name=name,
-        caller=row.get("cid_num", _NONE),
-        caller_name=row.get("cid_name", _NONE),
-        destination=row.get("dest", _NONE),
-        state=_ROW_STATES.get(call_state, _NONE),
-        created_us=_number(row.get("created_epoch")) * 1_000_000,
-        call_uuid=row.get("call_uuid", _NONE),
-        codec=row.get("read_codec", _NONE),
+        caller=row.get("cid_num", NONE),
+        caller_name=row.get("cid_name", NONE),
+        destination=row.get("dest", NONE),
+        state=_ROW_STATES.get(row.get("callstate", NONE), NONE),
+        created_us=number(row.get("created_epoch")) * 1_000_000,
+        call_uuid=row.get("call_uuid", NONE),
+        codec=row.get("read_codec", NONE),
         detailed=True,
-        trunk=_trunk_of(name),
+        trunk=trunk_of(name),
     )
 
 
@@ -58,239 +67,184 @@ _ROW_STATES = {
 }
 
 
-def _number(text: str | None) -> int:
-    """A count or a time; 0 for anything else. Bounded, so that nothing overflows the store's 64 bits."""
-    return int(text) if text and len(text) <= _MAX_DIGITS and text.isascii() and text.isdigit() else 0
-
-
 def _signed(text: str | None) -> int | None:
     """Seconds that FreeSWITCH counted (below zero where its clock stepped), None where it did not."""
     if text is None:
         return None
-    return -_number(text[1:]) if text.startswith("-") else _number(text)
+    return -number(text[1:]) if text.startswith("-") else number(text)
 
 
-def _trunk_of(channel_name: str) -> str:
-    """``carrier`` of ``sofia/carrier/+4930…@192.0.2.1``, ``loopback`` of a loopback leg."""
-    parts = channel_name.split("/", 2)
-    if len(parts) == 3 and parts[0] == "sofia":
-        return parts[1]
-    return parts[0] if len(parts) > 1 else _NONE
-
-
-def _channel(event: Event, *, detailed: bool) -> Channel:
-    """The channel block of an event, and with ``detailed`` those of its variables that we use."""
-    read = event.exact
-    name = read("Channel-Name") or _NONE
-    transfer, mode, target = _NONE, _NONE, _NONE
-    source = read("Caller-Transfer-Source")
-    if source:
-        transfer, mode, target = _transfer(source, read("Caller-Profile-Index") or _NONE)
-    created = read("Caller-Channel-Created-Time")
-    return Channel(
-        uuid=read("Unique-ID") or _NONE,
-        direction=intern(read("Call-Direction") or _NONE),
-        channel_name=_NONE if name == "N/A" else name,
-        caller=read("Caller-Caller-ID-Number") or _NONE,
-        caller_name=read("Caller-Caller-ID-Name") or _NONE,
-        destination=read("Caller-Destination-Number") or _NONE,
-        state=intern(read("Answer-State") or _NONE),
-        created_us=_number(created),
-        progress_us=_number(read("Caller-Channel-Progress-Time")),
-        progress_media_us=_number(read("Caller-Channel-Progress-Media-Time")),
-        answered_us=_number(read("Caller-Channel-Answered-Time")),
-        bridged_us=_number(read("Caller-Channel-Bridged-Time")),
-        hangup_us=_number(read("Caller-Channel-Hangup-Time")),
-        hangup_cause=intern(read("Hangup-Cause") or _NONE),
-        other_leg=read("Other-Leg-Unique-ID") or _NONE,
-        call_uuid=read("Channel-Call-UUID") or _NONE,
-        codec=intern(read("Channel-Read-Codec-Name") or _NONE),
-        transfer=transfer,
-        transfer_mode=mode,
-        transfer_to=target,
-        detailed=detailed,
-        tenant=(read("variable_irisx_tenant") or _NONE) if detailed else _NONE,
-        request_id=(read("variable_irisx_request_id") or _NONE) if detailed else _NONE,
-        join=(read("variable_irisx_call") or _NONE) if detailed else _NONE,
-        bond=(read("variable_signal_bond") or _NONE) if detailed else _NONE,
-        loopback=(read("variable_other_loopback_leg_uuid") or _NONE) if detailed else _NONE,
-        recovered=detailed and read("variable_recovered") == "true",
-        sip_call_id=(read("variable_sip_call_id") or _NONE) if detailed else _NONE,
-        trunk=intern(_trunk_of(name)),
-    )
-
-
-def _transfer(source: str, profile_index: str) -> tuple[str, str, str]:
-    """Id, mode and target of ``1795375008:<id>:bl_xfer:9196/default/XML``; empty for what is no transfer.
-
-    A bridge by command leaves the same header with the word ``uuid_br``. The profile's index grows with each of
-    them, so the id sorts by age.
-    """
-    at, _, rest = source.partition(":")
-    _, _, rest = rest.partition(":")
-    word, _, target = rest.partition(":")
-    mode = _MODES.get(word)
-    if mode is None:
-        return _NONE, _NONE, _NONE
-    if mode == "blind":
-        target = target.split("/", 1)[0]
-    return f"{profile_index:0>4}-{at}-{mode}", mode, target
-
-
-def _time(event: Event) -> tuple[int, int]:
-    return _number(event.exact("Event-Date-Timestamp")), _number(event.exact("Event-Sequence"))
-
-
-_Reader = Callable[[Event], Fact | None]
-
-
-def _leg(kind: type[facts.LegFact], *, detailed: bool = True) -> _Reader:
+def _leg(kind: type[facts.LegFact], *, details: bool = True, harmless: bool = False) -> _Reader:
     """A reader for facts that say nothing beyond the channel block."""
 
-    def read(event: Event) -> Fact | None:
-        at_us, seq = _time(event)
-        return kind(at_us=at_us, seq=seq, channel=_channel(event, detailed=detailed))
+    def read(event: Event, known: Known | None) -> Fact | None:
+        block = read_block(event, details=details, known=known, harmless=harmless)
+        return None if block is None else kind(*block)
 
     return read
 
 
-def _progress_media(event: Event) -> Fact:
-    at_us, seq = _time(event)
-    return facts.LegProgressed(at_us=at_us, seq=seq, channel=_channel(event, detailed=True), media=True)
+def _created(event: Event, known: Known | None) -> Fact | None:
+    # Always with its variables: a leg that is known may have been recovered.
+    block = read_block(event, details=True)
+    return None if block is None else facts.LegCreated(*block)
+
+
+def _answered(event: Event, known: Known | None) -> Fact | None:
+    block = read_block(event, details=True, known=known)
+    if block is None:
+        return None
+    at_us, seq, channel = block
+    if not channel.sip_call_id:
+        # An outbound leg has its Call-ID only now.
+        sip_call_id = single(event, "variable_sip_call_id")
+        if sip_call_id:
+            channel = replace(channel, sip_call_id=sip_call_id)
+    return facts.LegAnswered(at_us, seq, channel)
+
+
+def _progress_media(event: Event, known: Known | None) -> Fact | None:
+    block = read_block(event, details=True, known=known)
+    return None if block is None else facts.LegProgressed(*block, media=True)
 
 
 def _pair(kind: type[facts.LegBridged] | type[facts.LegUnbridged]) -> _Reader:
-    def read(event: Event) -> Fact | None:
-        at_us, seq = _time(event)
-        return kind(
-            at_us=at_us,
-            seq=seq,
-            channel=_channel(event, detailed=True),
-            a=event.exact("Bridge-A-Unique-ID") or _NONE,
-            b=event.exact("Bridge-B-Unique-ID") or _NONE,
-        )
+    def read(event: Event, known: Known | None) -> Fact | None:
+        block = read_block(event, details=True, known=known)
+        if block is None:
+            return None
+        a, b = single(event, "Bridge-A-Unique-ID"), single(event, "Bridge-B-Unique-ID")
+        return kind(*block, a=a or NONE, b=b or NONE)
 
     return read
 
 
 def _end(kind: type[facts.LegEnded]) -> _Reader:
-    def read(event: Event) -> Fact | None:
-        at_us, seq = _time(event)
-        value = event.exact
-        billsec, duration = value("variable_billsec"), value("variable_duration")
+    def read(event: Event, known: Known | None) -> Fact | None:
+        block = read_block(event, details=True, known=known, harmless=True)
+        if block is None:
+            return None
+        at_us, seq, channel = block
+        if not channel.sip_call_id:
+            channel = replace(channel, sip_call_id=_late(event, "sip_call_id") or NONE)
         return kind(
-            at_us=at_us,
-            seq=seq,
-            channel=_channel(event, detailed=True),
-            billsec=_signed(billsec),
-            duration=_signed(duration),
-            q850=_number(value("variable_hangup_cause_q850")),
-            sip_status=_number(value("variable_sip_term_status")),
-            sip_disposition=value("variable_sip_hangup_disposition") or _NONE,
-            disposition=value("variable_endpoint_disposition") or _NONE,
+            at_us,
+            seq,
+            channel,
+            billsec=_signed(_late(event, "billsec")),
+            duration=_signed(_late(event, "duration")),
+            q850=number(_late(event, "hangup_cause_q850")),
+            sip_status=number(_late(event, "sip_term_status")),
+            sip_disposition=_late(event, "sip_hangup_disposition") or NONE,
+            disposition=_late(event, "endpoint_disposition") or NONE,
         )
 
     return read
 
 
-def _renamed(event: Event) -> Fact:
-    at_us, seq = _time(event)
-    channel = _channel(event, detailed=True)
-    return facts.LegRenamed(at_us=at_us, seq=seq, channel=channel, old=event.exact("Old-Unique-ID") or _NONE)
+def _late(event: Event, variable: str) -> str | None:
+    """A variable that was set towards the end of a leg, so that it stands near the end of a plain event."""
+    if type(event) is not Event:
+        return single(event, f"variable_{variable}")
+    raw = event.raw
+    needle = _LATE.get(variable)
+    if needle is None:
+        needle = _LATE[variable] = f"\nvariable_{variable}: ".encode()
+    at = raw.rfind(needle)
+    if at < 0:
+        return None
+    at += len(needle)
+    return unquote_value(raw[at : raw.find(b"\n", at)])
 
 
-def _record_start(event: Event) -> Fact:
-    at_us, seq = _time(event)
-    channel = _channel(event, detailed=True)
-    path = event.exact("Record-File-Path") or _NONE
-    return facts.RecordingStarted(at_us=at_us, seq=seq, channel=channel, path=path)
+_LATE: dict[str, bytes] = {}
 
 
-def _record_stop(event: Event) -> Fact:
-    at_us, seq = _time(event)
-    value = event.exact
+def _renamed(event: Event, known: Known | None) -> Fact | None:
+    block = read_block(event, details=True)
+    if block is None:
+        return None
+    return facts.LegRenamed(*block, old=single(event, "Old-Unique-ID") or NONE)
+
+
+def _record_start(event: Event, known: Known | None) -> Fact | None:
+    block = read_block(event, details=True, known=known)
+    if block is None:
+        return None
+    return facts.RecordingStarted(*block, path=single(event, "Record-File-Path") or NONE)
+
+
+def _record_stop(event: Event, known: Known | None) -> Fact | None:
+    block = read_block(event, details=True, known=known)
+    if block is None:
+        return None
+    cause = single(event, "Record-Completion-Cause") or single(event, "variable_record_completion_cause")
     return facts.RecordingStopped(
-        at_us=at_us,
-        seq=seq,
-        channel=_channel(event, detailed=True),
-        path=value("Record-File-Path") or _NONE,
-        samples=_number(value("variable_record_samples")),
-        size=_number(value("variable_record_file_size")),
-        cause=value("Record-Completion-Cause") or value("variable_record_completion_cause") or _NONE,
+        *block,
+        path=single(event, "Record-File-Path") or NONE,
+        samples=number(single(event, "variable_record_samples")),
+        size=number(single(event, "variable_record_file_size")),
+        cause=cause or NONE,
     )
 
 
 def _playback(kind: type[facts.PlaybackStarted] | type[facts.PlaybackStopped]) -> _Reader:
-    def read(event: Event) -> Fact | None:
-        at_us, seq = _time(event)
-        path = event.exact("Playback-File-Path") or _NONE
-        return kind(
-            at_us=at_us,
-            seq=seq,
-            channel=_channel(event, detailed=True),
-            path=path if path.startswith(_PLAIN_SOUND) else _NONE,
-        )
+    def read(event: Event, known: Known | None) -> Fact | None:
+        block = read_block(event, details=True, known=known)
+        if block is None:
+            return None
+        path = single(event, "Playback-File-Path") or NONE
+        return kind(*block, path=path if path.startswith(_PLAIN_SOUND) else NONE)
 
     return read
 
 
-def _custom(event: Event) -> Fact | None:
+def _custom(event: Event, known: Known | None) -> Fact | None:
     subclass = event.subclass
     if subclass == "conference::maintenance":
-        return _conference(event)
+        return _conference(event, known)
     if subclass == "loopback::bowout":
-        at_us, seq = _time(event)
-        value = event.exact
+        at_us, seq = stamp(event)
         return facts.LegReplaced(
             at_us=at_us,
             seq=seq,
-            leaves=value("Resigning-UUID") or _NONE,
-            peer=value("Resigning-Peer-UUID") or _NONE,
-            stays=value("Acquired-UUID") or _NONE,
+            leaves=single(event, "Resigning-UUID") or NONE,
+            peer=single(event, "Resigning-Peer-UUID") or NONE,
+            stays=single(event, "Acquired-UUID") or NONE,
         )
     return None
 
 
-def _conference(event: Event) -> Fact | None:
-    value = event.exact
-    action = value("Action")
-    at_us, seq = _time(event)
-    name = value("Conference-Name") or _NONE
-    instance = value("Conference-Unique-ID") or name
-    kind = _MEMBER_ACTIONS.get(action or _NONE)
+def _conference(event: Event, known: Known | None) -> Fact | None:
+    action = single(event, "Action") or NONE
+    name = single(event, "Conference-Name") or NONE
+    instance = single(event, "Conference-Unique-ID") or name
+    kind = _MEMBER_ACTIONS.get(action)
     if kind is not None:
         # mod_conference shows no variables unless it is told to.
-        channel = _channel(event, detailed=False)
-        if not channel.uuid:
+        block = read_block(event, details=False, known=known)
+        if block is None or not block[2].uuid:
             return None  # a member that is no call: a recorder, a relay
-        member = value("Member-ID") or _NONE
+        member = single(event, "Member-ID") or NONE
         if kind is facts.ConferenceMuted:
-            return facts.ConferenceMuted(
-                at_us=at_us,
-                seq=seq,
-                channel=channel,
-                conference=name,
-                instance=instance,
-                member=member,
-                muted=action == "mute-member",
-            )
-        return kind(at_us=at_us, seq=seq, channel=channel, conference=name, instance=instance, member=member)
+            muted = action == "mute-member"
+            return facts.ConferenceMuted(*block, name, instance, member, muted=muted)
+        return kind(*block, name, instance, member)
+    at_us, seq = stamp(event)
     if action == "conference-destroy":
-        return facts.ConferenceEnded(at_us=at_us, seq=seq, conference=name, instance=instance)
-    path = value("Path") or _NONE
-    if action == "start-recording" and not value("Error"):
-        return facts.ConferenceRecordingStarted(
-            at_us=at_us, seq=seq, conference=name, instance=instance, path=path
-        )
+        return facts.ConferenceEnded(at_us, seq, name, instance)
+    path = single(event, "Path") or NONE
+    if action == "start-recording" and not single(event, "Error"):
+        return facts.ConferenceRecordingStarted(at_us, seq, name, instance, path)
     if action == "stop-recording":
         return facts.ConferenceRecordingStopped(
-            at_us=at_us,
-            seq=seq,
-            conference=name,
-            instance=instance,
-            path=path,
-            samples=_number(value("Samples-Out")),
-            size=_number(value("Record-File-Size")),
+            at_us,
+            seq,
+            name,
+            instance,
+            path,
+            samples=number(single(event, "Samples-Out")),
+            size=number(single(event, "Record-File-Size")),
         )
     return None
 
@@ -303,34 +257,36 @@ _MEMBER_ACTIONS: dict[str, type[facts.ConferenceFact]] = {
 }
 
 _READERS: dict[str, _Reader] = {
-    "CHANNEL_CREATE": _leg(facts.LegCreated),
+    "CHANNEL_CREATE": _created,
     "CHANNEL_ORIGINATE": _leg(facts.LegSeen),
     # The answer to `connect` on a socket that the switch opened to us.
     "CHANNEL_DATA": _leg(facts.LegSeen),
     "CALL_UPDATE": _leg(facts.LegSeen),
     # These two carry no variables.
-    "CHANNEL_OUTGOING": _leg(facts.LegSeen, detailed=False),
-    "CHANNEL_CALLSTATE": _leg(facts.LegSeen, detailed=False),
+    "CHANNEL_OUTGOING": _leg(facts.LegSeen, details=False),
+    "CHANNEL_CALLSTATE": _leg(facts.LegSeen, details=False, harmless=True),
     "CHANNEL_PROGRESS": _leg(facts.LegProgressed),
     "CHANNEL_PROGRESS_MEDIA": _progress_media,
-    "CHANNEL_ANSWER": _leg(facts.LegAnswered),
+    "CHANNEL_ANSWER": _answered,
     "CHANNEL_BRIDGE": _pair(facts.LegBridged),
     "CHANNEL_UNBRIDGE": _pair(facts.LegUnbridged),
     "CHANNEL_HOLD": _leg(facts.LegHeld),
     "CHANNEL_UNHOLD": _leg(facts.LegResumed),
     "CHANNEL_PARK": _leg(facts.LegParked),
-    "CHANNEL_UNPARK": _leg(facts.LegUnparked),
+    "CHANNEL_UNPARK": _leg(facts.LegUnparked, harmless=True),
     "CHANNEL_UUID": _renamed,
     "CHANNEL_HANGUP": _leg(facts.LegHungUp),
     "CHANNEL_HANGUP_COMPLETE": _end(facts.LegEnded),
     "CHANNEL_DESTROY": _end(facts.LegDestroyed),
     "RECORD_START": _record_start,
     "RECORD_STOP": _record_stop,
-    "DTMF": _leg(facts.DigitPressed, detailed=False),
+    "DTMF": _leg(facts.DigitPressed, details=False),
     "PLAYBACK_START": _playback(facts.PlaybackStarted),
     "PLAYBACK_STOP": _playback(facts.PlaybackStopped),
     "CUSTOM": _custom,
 }
+
+_BY_NAME_LINE = {name.encode(): reader for name, reader in _READERS.items()}
 
 EVENT_NAMES = tuple(name for name in _READERS if name not in ("CUSTOM", "CHANNEL_DATA"))
 """What a link must subscribe to for the call model."""
