@@ -1,0 +1,172 @@
+"""From what the operator gave to what has to be started.
+
+Each real part that is named (DATABASE_URL, REDIS_URL, S3_ENDPOINT, SWITCHES) replaces the embedded one, which is then not
+in the plan. So a laptop and a carrier run the same processes.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from api.up import ports, probes
+from api.up.parts import Part, PartFailed, Probe, Program, Server, run_once
+from api.up.prepare import Prepared
+from api.up.statedir import StateDir
+from api.up.supervisor import Act
+from core.config import Settings, SwitchAddress, hide_password, load_secret
+from core.storage import pgcluster
+from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
+
+HOST = "127.0.0.1"
+PREPARE_S = 90.0
+"""Longer than another starter's migration may take (`core.storage.migrate.WAIT_S`)."""
+SIMULATOR_NAME = "simulator"
+
+
+class Choices(Struct, frozen=True, kw_only=True):
+    """The options of `irisx up`."""
+
+    listen: str
+    controllers: int = 2
+    simulator: bool = True
+    calls_per_minute: float = 12.0
+    verbose: bool = False
+
+
+class Plan(Struct):
+    """What to start, in order, and what was found on the way."""
+
+    steps: list[Part | Act]
+    settings: Settings
+    prepared: Prepared | None = None
+
+
+def browser_address(settings: Settings) -> str:
+    """Where a person on this machine opens the pages."""
+    if settings.public_url:
+        return settings.public_url
+    host, port = settings.listen_address()
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
+    """Decide. Raises `PartFailed` for a port in use and `core.config.ConfigError` for settings that cannot be."""
+    settings = msgspec.structs.replace(given, listen=choices.listen, state_dir=state.path, log_format="json")
+    if not settings.secret:
+        settings = msgspec.structs.replace(settings, secret=load_secret(state.path))
+    check_port(settings)
+    plan = Plan([], settings)
+    _database(plan, state)
+    _bus(plan, state)
+    if not settings.s3_endpoint:
+        plan.settings.blobs_folder().mkdir(parents=True, exist_ok=True)
+    if choices.simulator and not settings.switches:
+        _simulator(plan, choices, state)
+    _prepare(plan, state)
+    env = _environment(plan.settings)
+    for number in range(1, choices.controllers + 1):
+        role = "owns the switches, or stands by" if choices.controllers > 1 else "owns the switches"
+        ready = probes.controller(plan.settings.redis_url)
+        plan.steps.append(_program(f"controller-{number}", role, ["controller"], env, state, ready))
+    address = browser_address(msgspec.structs.replace(plan.settings, public_url=""))
+    about = f"HTTP and pages on {browser_address(plan.settings)}"
+    plan.steps.append(_program("api", about, ["api"], env, state, probes.api(address)))
+    return plan
+
+
+def check_port(settings: Settings) -> None:
+    """Say who is in the way before anything is started."""
+    host, port = settings.listen_address()
+    if not ports.is_free(host, port):
+        who = ports.holder(port) or "another program"
+        raise PartFailed(f"port {port} is used by {who}; stop it, or choose another with --port")
+
+
+def _database(plan: Plan, state: StateDir) -> None:
+    if plan.settings.database_url:
+        return
+    server = EmbeddedPostgres(state.path)
+    about = f"embedded, data in {_short(state.path / 'postgres')}"
+    url = f"postgresql://{pgcluster.OWNER}@/{pgcluster.DATABASE}?host={server.run_dir()}"
+    plan.steps.append(Server("postgres", about, server, url))
+    plan.settings = msgspec.structs.replace(plan.settings, database_url=url)
+
+
+def _bus(plan: Plan, state: StateDir) -> None:
+    if plan.settings.redis_url:
+        return
+    server = EmbeddedValkey(state.path)
+    url = f"unix://{server.run_dir()}/valkey.sock"
+    plan.steps.append(Server("valkey", f"embedded, data in {_short(state.path / 'valkey')}", server, url))
+    plan.settings = msgspec.structs.replace(plan.settings, redis_url=url)
+
+
+def _simulator(plan: Plan, choices: Choices, state: StateDir) -> None:
+    memory = state.remembered()
+    if not memory.simulator_port or not ports.is_free(HOST, memory.simulator_port):
+        memory.simulator_port = ports.free_port(HOST)
+    state.remember(memory)
+    url = f"esl://:{memory.simulator_password}@{HOST}:{memory.simulator_port}"
+    plan.settings = msgspec.structs.replace(plan.settings, switches=(SwitchAddress(SIMULATOR_NAME, url),))
+    argv = [
+        "simulator",
+        "--port",
+        str(memory.simulator_port),
+        "--calls-per-minute",
+        str(choices.calls_per_minute),
+    ]
+    argv += ["--recordings", str(state.path / "recordings")]
+    # The password goes through the environment: a command line is for everybody to see.
+    env = _environment(plan.settings) | {"IRISX_SIMULATOR_PASSWORD": memory.simulator_password}
+    about = f"a simulated switch, {choices.calls_per_minute:g} calls a minute"
+    ready = probes.simulator(HOST, memory.simulator_port)
+    plan.steps.append(_program(SIMULATOR_NAME, about, argv, env, state, ready))
+
+
+def _prepare(plan: Plan, state: StateDir) -> None:
+    async def run() -> str:
+        argv = [sys.executable, "-m", "api.up.prepare"]
+        out = await run_once(
+            "database",
+            argv,
+            env=_environment(plan.settings),
+            log=state.logs / "prepare.log",
+            limit_s=PREPARE_S,
+        )
+        plan.prepared = msgspec.json.decode(out, type=Prepared)
+        return ""
+
+    where = (
+        hide_password(plan.settings.database_url)
+        if "host=/" not in plan.settings.database_url
+        else "the schema"
+    )
+    plan.steps.append(Act("database", f"{where}: newest version, switches, first operator", run))
+
+
+def _program(
+    name: str, about: str, argv: list[str], env: dict[str, str], state: StateDir, ready: Probe
+) -> Program:
+    command = [sys.executable, "-m", "api.cli", *argv]
+    return Program(name, about, command, env=env, log=state.logs / f"{name}.log", ready=ready)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Ours, with what was decided; the variables of a part that was not given stay away."""
+    kept = {name: value for name, value in os.environ.items() if name not in _OURS}
+    return kept | settings.environment() | {"PYTHONUNBUFFERED": "1", "IRISX_HOST": socket.gethostname()}
+
+
+_OURS = frozenset(Settings().environment()) | {"DATABASE_URL", "REDIS_URL", "SWITCHES", "BLOBS_DIR"}
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

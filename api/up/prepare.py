@@ -1,0 +1,65 @@
+"""What has to be in the database before anything runs: schema, the switches, somebody who can sign in.
+
+A process of its own (``python -m api.up.prepare``), so that the supervisor stays small and a hung database can be given
+up. Its settings are the environment's; what it found is one JSON object on standard output, the only place
+where the first operator's password ever appears.
+"""
+
+import asyncio
+import sys
+
+import msgspec
+from msgspec import Struct
+
+from core.access.people import first_operator
+from core.config import Settings
+from core.errors import IrisxError
+from core.storage import migrate
+from core.storage import nodes as node_store
+from core.storage.database import Database
+
+
+class Prepared(Struct, frozen=True):
+    """What was done."""
+
+    versions: list[str]
+    """Schema versions that were applied now."""
+    switches: list[str]
+    """Names of the switches that are registered, as given by SWITCHES."""
+    email: str = ""
+    password: str = ""
+    """The first operator's, when there was none."""
+
+
+async def _fill(settings: Settings) -> tuple[list[str], tuple[str, str] | None]:
+    database = await Database.open(settings.database_url, max_size=2)
+    try:
+        names = []
+        for switch in settings.switches:
+            await node_store.register(database, name=switch.name, url=switch.url, secret=settings.secret)
+            names.append(switch.name)
+        return names, await first_operator(database)
+    finally:
+        await database.close()
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Migrate, register, make the first operator. May be repeated. Raises `IrisxError`."""
+    versions = migrate.migrate(settings.database_url)
+    names, operator = asyncio.run(_fill(settings))
+    email, password = operator or ("", "")
+    return Prepared(versions, names, email, password)
+
+
+def main() -> int:
+    try:
+        said = prepare(Settings.from_env())
+    except IrisxError as error:
+        print(error.detail, file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(said))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

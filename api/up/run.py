@@ -1,0 +1,82 @@
+"""The whole of `irisx up`, from its options to its end."""
+
+import signal
+import sys
+
+import trio
+
+from api.up import logs, plan
+from api.up.console import Terminal
+from api.up.parts import Part, PartFailed
+from api.up.plan import Choices, Plan
+from api.up.statedir import Occupied, StateDir
+from api.up.supervisor import Supervisor
+from core.config import Settings
+from core.errors import IrisxError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(settings: Settings, choices: Choices, state: StateDir) -> str:
+    """Run everything until a signal. Returns "" after an orderly end, otherwise one line that says why not."""
+    try:
+        state.take()
+    except Occupied as occupied:
+        return str(occupied)
+    except OSError as error:
+        return f"the state directory {state.path} cannot be used: {error.strerror}"
+    terminal = Terminal()
+    try:
+        chosen = plan.make(settings, choices, state)
+        state.say(plan.browser_address(chosen.settings))
+        terminal.say(f"IRISX starts; its state is in {state.path}")
+        trio.run(_run, chosen, choices, terminal, strict_exception_groups=True)
+    except (PartFailed, IrisxError) as failed:
+        return str(failed)
+    finally:
+        terminal.close()
+        state.release()
+    return ""
+
+
+async def _run(chosen: Plan, choices: Choices, terminal: Terminal) -> None:
+    supervisor = Supervisor(chosen.steps, terminal)
+    stop = trio.Event()
+    tails = [logs.Tail(step.name, step.log) for step in chosen.steps if isinstance(step, Part)]
+    failed: list[PartFailed] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_listen, supervisor, stop, terminal)
+        level = "debug" if choices.verbose else "warning"
+        nursery.start_soon(lambda: logs.follow(tails, terminal.log, level=level))
+        try:
+            await supervisor.run(lambda: _ready(chosen, terminal), stop)
+        except PartFailed as error:
+            failed.append(error)
+        terminal.say("everything has stopped")
+        nursery.cancel_scope.cancel()
+    if failed:
+        raise failed[0]
+
+
+async def _listen(supervisor: Supervisor, stop: trio.Event, terminal: Terminal) -> None:
+    with trio.open_signal_receiver(*_SIGNALS) as signals:
+        async for number in signals:
+            if stop.is_set():
+                supervisor.force()
+                continue
+            name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            terminal.say(
+                f"{name}: stopping in reverse order" + (" (again to force)" if sys.stdin.isatty() else "")
+            )
+            stop.set()
+
+
+def _ready(chosen: Plan, terminal: Terminal) -> None:
+    lines = [("page", plan.browser_address(chosen.settings))]
+    foot = "Sign in as you did before. Ctrl-C stops everything."
+    if chosen.prepared is not None and chosen.prepared.password:
+        lines += [("e-mail", chosen.prepared.email), ("password", chosen.prepared.password)]
+        foot = "The password is shown this once; change it after signing in. Ctrl-C stops everything."
+    if chosen.prepared is not None and chosen.prepared.switches:
+        lines.append(("switches", ", ".join(chosen.prepared.switches)))
+    terminal.box("IRISX is running", lines, foot)
