@@ -1,6 +1,7 @@
 """Where a switch listens, and a TCP connection to it that notices when the other side has gone."""
 
 import socket
+from collections.abc import Awaitable, Callable
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -40,6 +41,10 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Endpoint({self})"
+
+
+Connect = Callable[[Endpoint], Awaitable[trio.abc.Stream]]
+"""Makes a stream to a switch; raises OSError when it cannot."""
 
 
 async def dial(endpoint: Endpoint) -> trio.SocketStream:

@@ -11,7 +11,8 @@ writes: no entity is ever expanded, and header names that are no XML names (Free
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 
 import orjson
 
@@ -55,12 +56,12 @@ class Event:
     @staticmethod
     def from_json(raw: bytes) -> "Event":
         """Raises `ProtocolError` when the text is not one JSON object."""
-        return _MappedEvent(raw, *_read_json(raw))
+        return _MappedEvent(raw, *_read_json(raw), join_array)
 
     @staticmethod
     def from_xml(raw: bytes) -> "Event":
         """Raises `ProtocolError` when the text is not an event as FreeSWITCH writes it."""
-        return _MappedEvent(raw, *_read_xml(raw))
+        return _MappedEvent(raw, *_read_xml(raw), itemgetter(0))
 
     def exact(self, name: str) -> str | None:
         """The decoded value of the first header with exactly this name, None if there is none.
@@ -86,7 +87,8 @@ class Event:
         """The decoded value of a header, ``default`` if there is none.
 
         The exact name is tried first, any casing second (FreeSWITCH's own casing differs between sources).
-        A header with several values gives FreeSWITCH's one-text form ``ARRAY::a|:b``; see `values`.
+        A header with several values gives FreeSWITCH's one-text form ``ARRAY::a|:b``, in xml the first of them:
+        xml writes an array and a header that occurs twice (Hangup-Cause does) in the same way. See `values`.
         """
         value = self.exact(name)
         if value is not None:
@@ -176,17 +178,24 @@ class Event:
 class _MappedEvent(Event):
     """A json or xml event: its headers were read at once."""
 
-    __slots__ = ("_body", "_folded", "_map")
+    __slots__ = ("_body", "_folded", "_map", "_one_text")
 
-    def __init__(self, raw: bytes, headers: Mapping[str, str | list[str]], body: bytes) -> None:
+    def __init__(
+        self,
+        raw: bytes,
+        headers: Mapping[str, str | list[str]],
+        body: bytes,
+        one_text: Callable[[list[str]], str],
+    ) -> None:
         super().__init__(raw)
         self._map = headers
+        self._one_text = one_text
         self._body = body
         self._folded: dict[str, str | list[str]] | None = None
 
     def exact(self, name: str) -> str | None:
         value = self._map.get(name)
-        return join_array(value) if isinstance(value, list) else value
+        return self._one_text(value) if isinstance(value, list) else value
 
     def _get_any_case(self, name: str, default: str | None) -> str | None:
         if self._folded is None:
@@ -194,7 +203,7 @@ class _MappedEvent(Event):
             for known, value in self._map.items():
                 self._folded.setdefault(known.lower(), value)
         found = self._folded.get(name.lower(), default)
-        return join_array(found) if isinstance(found, list) else found
+        return self._one_text(found) if isinstance(found, list) else found
 
     def values(self, name: str) -> list[str]:
         value = self._map.get(name)

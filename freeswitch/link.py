@@ -22,7 +22,7 @@ import trio
 
 from freeswitch import commands
 from freeswitch.beside import beside
-from freeswitch.endpoint import Endpoint, dial
+from freeswitch.endpoint import Connect, Endpoint, dial
 from freeswitch.errors import (
     AuthRefused,
     CommandRefused,
@@ -347,18 +347,18 @@ async def open_link(
     on_log: Callable[[Frame], None] | None = None,
     record: Callable[[bytes], None] | None = None,
     limit_s: float = 10.0,
-    stream: trio.abc.Stream | None = None,
+    connect: Connect = dial,
 ) -> AsyncIterator[Link]:
     """Connect and authenticate within ``limit_s`` each, and hold the link while the block runs.
 
+    ``connect`` makes the stream: TCP unless told otherwise.
     Raises `NotSent` when nobody answers there, `AuthRefused` when the switch does not let us in.
     """
-    if stream is None:
-        try:
-            with trio.fail_after(limit_s):
-                stream = await dial(endpoint)
-        except (OSError, trio.TooSlowError) as exc:
-            raise NotSent(f"no connection to {endpoint}: {exc or 'too slow'}") from exc
+    try:
+        with trio.fail_after(limit_s):
+            stream = await connect(endpoint)
+    except (OSError, trio.TooSlowError) as exc:
+        raise NotSent(f"no connection to {endpoint}: {str(exc) or 'too slow'}") from exc
     async with attach_link(stream, guard=guard, on_events=on_events, on_log=on_log, record=record) as link:
         await link.authenticate(endpoint, limit_s=limit_s)
         yield link

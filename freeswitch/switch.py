@@ -19,6 +19,7 @@ import trio
 
 from freeswitch import commands
 from freeswitch.beside import beside
+from freeswitch.endpoint import Connect, dial
 from freeswitch.errors import CommandRefused, EslError, NotSent, OutcomeUnknown, ProtocolError
 from freeswitch.esl import Event, Frame
 from freeswitch.figures import SwitchSettings, SwitchStatistics, Totals
@@ -64,8 +65,10 @@ class Switch:
         guard: Callable[[], None] | None,
         record: Callable[[bytes], None] | None,
         settings: SwitchSettings,
+        connect: Connect,
     ) -> None:
         self.endpoint = endpoint
+        self._connect = connect
         self.core_uuid = ""
         """Of the switch that answered last; empty before the first time."""
         self.up = False
@@ -206,6 +209,7 @@ class Switch:
                     on_events=self._on_events,
                     record=self._record,
                     limit_s=self._settings.connect_s,
+                    connect=self._connect,
                 ) as link:
                     core_uuid = await self._subscribe(link)
                     backoff.reset()
@@ -295,6 +299,7 @@ class Switch:
                     on_events=self._jobs.see,
                     on_log=self._on_log,
                     limit_s=self._settings.connect_s,
+                    connect=self._connect,
                 ) as link:
                     await self._check_core(link)
                     await prepare(link)
@@ -399,6 +404,7 @@ async def open_switch(
     guard: Callable[[], None] | None = None,
     record: Callable[[bytes], None] | None = None,
     settings: SwitchSettings | None = None,
+    connect: Connect = dial,
 ) -> AsyncIterator[Switch]:
     """Hold a switch while the block runs; it may be down at first and come and go.
 
@@ -407,6 +413,6 @@ async def open_switch(
     what it raises keeps the command back. ``record`` gets the event link's bytes, whole frames only, and must
     return at once. Raises `CommandError` for names that are no events.
     """
-    switch = Switch(endpoint, subscriptions, filters, guard, record, settings or SwitchSettings())
+    switch = Switch(endpoint, subscriptions, filters, guard, record, settings or SwitchSettings(), connect)
     async with beside(switch.run):
         yield switch
