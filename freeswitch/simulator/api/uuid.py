@@ -1,0 +1,289 @@
+"""The uuid_* family: commands about one channel."""
+
+from freeswitch.simulator import apps, bridge, lifecycle, people
+from freeswitch.simulator import channel as ch
+from freeswitch.simulator import origins as at
+from freeswitch.simulator.api import Call, command
+from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.wire import json_text, plain_lines, xml_text
+
+NO_CHANNEL = "-ERR No such channel!\n"
+
+
+def _channel(call: Call, uuid: str) -> Channel | None:
+    return call.switch.channels.get(uuid)
+
+
+@command("uuid_kill")
+def kill(call: Call) -> str:
+    uuid, _, cause = call.argument.partition(" ")
+    if not uuid:
+        return "-USAGE: <uuid> [cause]\n"
+    channel = _channel(call, uuid)
+    if channel is None:
+        return NO_CHANNEL
+    bridge.about_to_hang_up(channel)
+    lifecycle.hang_up(channel, lifecycle.cause_of(cause))
+    return "+OK\n"
+
+
+@command("uuid_exists")
+def exists(call: Call) -> str:
+    return "true" if call.argument.strip() in call.switch.channels else "false"
+
+
+@command("uuid_answer")
+def answer(call: Call) -> str:
+    channel = _channel(call, call.argument.strip())
+    if channel is None:
+        return NO_CHANNEL
+    lifecycle.answer(channel)
+    return "+OK\n"
+
+
+@command("uuid_pre_answer")
+def pre_answer(call: Call) -> str:
+    channel = _channel(call, call.argument.strip())
+    if channel is None:
+        return NO_CHANNEL
+    lifecycle.pre_answer(channel)
+    return "+OK\n"
+
+
+@command("uuid_ring_ready")
+def ring_ready(call: Call) -> str:
+    channel = _channel(call, call.argument.partition(" ")[0])
+    if channel is None:
+        return NO_CHANNEL
+    lifecycle.ring_ready(channel)
+    return "+OK\n"
+
+
+@command("uuid_park")
+def park(call: Call) -> str:
+    channel = _channel(call, call.argument.strip())
+    if not call.argument.strip():
+        return "-USAGE: <uuid>\n"
+    if channel is None:
+        return "-ERR Can't park session\n" if call.argument else NO_CHANNEL
+    apps.go(channel, "park:", "inline", "")
+    return "+OK\n"
+
+
+@command("uuid_setvar")
+def setvar(call: Call) -> str:
+    words = call.words(3)
+    if len(words) not in (2, 3):
+        return "-USAGE: <uuid> <var> [value]\n"
+    channel = _channel(call, words[0])
+    if channel is None:
+        return NO_CHANNEL
+    channel.set(words[1], words[2] if len(words) == 3 else None)
+    return "+OK\n"
+
+
+@command("uuid_setvar_multi")
+def setvar_multi(call: Call) -> str:
+    words = call.words(2)
+    if len(words) != 2:
+        return "-USAGE: <uuid> <var>=<value>;<var>=<value>...\n"
+    channel = _channel(call, words[0])
+    if channel is None:
+        return NO_CHANNEL
+    for part in words[1].split(";"):
+        name, equals, value = part.partition("=")
+        if equals and name:
+            channel.set(name, value)
+    return "+OK\n"
+
+
+@command("uuid_getvar")
+def getvar(call: Call) -> str:
+    words = call.words(3)
+    if len(words) < 2:
+        return "-USAGE: <uuid> <var>\n"
+    channel = _channel(call, words[0])
+    if channel is None:
+        return NO_CHANNEL
+    return channel.get(words[1]) or "_undef_"
+
+
+@command("uuid_dump")
+def dump(call: Call) -> str:
+    words = call.words()
+    channel = _channel(call, words[0]) if words else None
+    if not words:
+        return "-USAGE: <uuid> [format]\n"
+    if channel is None:
+        return NO_CHANNEL
+    form = words[1] if len(words) > 1 else "txt"
+    desk = call.switch.desk
+    seq, dates = desk.stamp()
+    if form == "txt":
+        head = desk.heading(at.CHANNEL_DATA_DUMP) + dates + at.CHANNEL_DATA_DUMP.lines
+        return f"{head}Event-Sequence: {seq}\n{channel.basic_text()}{channel.variables_text()}\n"
+    from freeswitch.simulator.desk import Fired
+
+    pairs = Fired(desk, at.CHANNEL_DATA_DUMP, channel, (seq, dates), (), (), (), None).pairs()
+    if form.upper() == "XML":
+        return xml_text(pairs, None)
+    if form.upper() == "JSON":
+        return json_text(pairs, None)
+    return plain_lines(pairs) + "\n"
+
+
+@command("uuid_transfer")
+def transfer(call: Call) -> str:
+    words = call.words(6)
+    if len(words) < 2 or (words[1].startswith("-") and len(words) < 3):
+        return "-USAGE: <uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]\n"
+    channel = _channel(call, words[0])
+    if channel is None:
+        return NO_CHANNEL
+    which = words.pop(1) if words[1].lower() in ("-bleg", "-both") else ""
+    where = (words[1], words[2] if len(words) > 2 else "", words[3] if len(words) > 3 else "")
+    other = channel.partner
+    if which == "-bleg":
+        if other is None:
+            return "-ERR No such channel!\n"
+        apps.go(other, *where)
+        return "+OK\n"
+    if which == "-both" and other is not None:
+        apps.go(other, *where)
+    apps.go(channel, *where)
+    return "+OK\n"
+
+
+@command("uuid_dual_transfer")
+def dual_transfer(call: Call) -> str:
+    words = call.words()
+    if len(words) != 3:
+        return "-USAGE: <uuid> <A-dest-exten>[/<A-dialplan>][/<A-context>] <B-dest-exten>[/<B-dialplan>][/<B-context>]\n"
+    channel = _channel(call, words[0])
+    if channel is None:
+        return NO_CHANNEL
+    first, second = ([*text.split("/", 2), "", ""][:3] for text in words[1:])
+    if channel.partner is not None:
+        apps.go(channel.partner, *second)
+    apps.go(channel, *first)
+    return "+OK\n"
+
+
+@command("uuid_broadcast")
+def broadcast(call: Call) -> str:
+    words = call.words(3)
+    if len(words) < 2:
+        return "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
+    channel = _channel(call, words[0])
+    if channel is None:
+        return "-ERR No such channel!\n"
+    which = words[2].lower() if len(words) > 2 else "aleg"
+    name, twice, data = words[1].partition("::")
+    message = (
+        lifecycle.execute_message(name.partition("!")[0], data) if twice else lifecycle.execute_message("playback", words[1])
+    )
+    targets = []
+    if which in ("aleg", "both", "holdb"):
+        targets.append(channel)
+    if which in ("bleg", "both") and channel.partner is not None:
+        targets.append(channel.partner)
+    for target in targets:
+        if len(target.inbox) < ch.MESSAGES_LIMIT:
+            target.inbox.append(message)
+            target.wake()
+    return "+OK Message sent\n"
+
+
+@command("uuid_break")
+def break_(call: Call) -> str:
+    words = call.words(2)
+    channel = _channel(call, words[0]) if words else None
+    if not words:
+        return "-USAGE: <uuid> [all]\n"
+    if channel is None:
+        return NO_CHANNEL
+    if len(words) > 1 and words[1].lower() == "all":
+        channel.inbox.clear()
+        channel.flags.add("stop_broadcast")
+    channel.broken = True
+    channel.wake()
+    return "+OK\n"
+
+
+@command("uuid_send_dtmf")
+def send_dtmf(call: Call) -> str:
+    words = call.words(2)
+    if len(words) < 2:
+        return "-USAGE: <uuid> <dtmf_data>\n"
+    if _channel(call, words[0]) is None:
+        return NO_CHANNEL
+    return f"+OK {words[0]} sent DTMF {words[1]}.\n"
+
+
+@command("uuid_recv_dtmf")
+def recv_dtmf(call: Call) -> str:
+    words = call.words(2)
+    if len(words) < 2:
+        return "-USAGE: <uuid> <dtmf_data>\n"
+    channel = _channel(call, words[0])
+    if channel is None:
+        return NO_CHANNEL
+    keys, _, length = words[1].partition("@")
+    samples = int(length) * 8 if length.isdigit() else 2000
+    for key in keys:
+        if key in "0123456789*#ABCDabcd":
+            people.press(channel, key, "APP", samples)
+    return f"+OK {words[0]} received DTMF {words[1]}.\n"
+
+
+@command("uuid_hold")
+def hold(call: Call) -> str:
+    """``[off|toggle] <uuid>``: says Success whatever happened."""
+    words = call.words()
+    if not words:
+        return "-USAGE: [off|toggle] <uuid> [<display>]\n"
+    verb = words[0].lower() if words[0].lower() in ("off", "toggle") else ""
+    uuid = words[1] if verb and len(words) > 1 else words[0]
+    channel = _channel(call, uuid)
+    if channel is not None:
+        off = verb == "off" or (verb == "toggle" and channel.held)
+        if off:
+            unhold(channel)
+        else:
+            hold_channel(channel)
+    return "+OK Success\n"
+
+
+def hold_channel(channel: Channel) -> None:
+    """Put the far end on hold: a re-INVITE, CHANNEL_HOLD and call state HELD."""
+    if not channel.answered or channel.down or channel.held:
+        return
+    channel.held = True
+    now = channel.switch.clock.now_us()
+    channel.set_call_state(ch.HELD)
+    if channel.profile is not None:
+        channel.profile.stamp("last_hold", now)
+    channel.hold_spans.append([now, 0])
+    bridge.refresh_display(channel)
+    channel.fire(at.CHANNEL_HOLD)
+
+
+def unhold(channel: Channel) -> None:
+    """Take the far end off hold; the call state goes through UNHELD to ACTIVE."""
+    if not channel.held or channel.down:
+        return
+    channel.held = False
+    now = channel.switch.clock.now_us()
+    channel.set_call_state(ch.UNHELD)
+    span = channel.hold_spans[-1]
+    span[1] = now
+    if channel.profile is not None:
+        channel.profile.stamp("hold_accum", channel.profile.hold_accum + now - span[0])
+    bridge.refresh_display(channel)
+    channel.fire(at.CHANNEL_UNHOLD)
+    channel.switch.threads.after(channel.switch.frame_delay(), _active_again, channel)
+
+
+def _active_again(channel: Channel) -> None:
+    if not channel.down and not channel.held and channel.call_state == ch.UNHELD:
+        channel.set_call_state(ch.ACTIVE)

@@ -1,0 +1,126 @@
+"""What calls run into when nobody transfers them elsewhere: contexts of extensions, as data.
+
+``carrier`` and ``inside`` do what the shipped configuration (`freeswitch/conf`) does: every call from a
+carrier is parked for the controller, agents' legs are answered and parked. ``default`` holds extensions for
+tests and probes, ``living`` the destinations of the default scenario.
+"""
+
+import re
+
+from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.scripts import Extension
+
+Actions = list[tuple[str, str | None]]
+
+
+UNCLAIMED_S = 20
+"""How long the shipped dialplan lets an inbound call lie unclaimed (`ConfSettings.unclaimed_seconds`)."""
+
+CONTEXTS: dict[str, tuple[Extension, ...]] = {
+    "carrier": (
+        Extension(
+            "",
+            (
+                ("set", "irisx_side=carrier"),
+                ("set", f"park_timeout={UNCLAIMED_S}:NORMAL_TEMPORARY_FAILURE"),
+                ("park", None),
+            ),
+        ),
+    ),
+    "inside": (
+        Extension("^agent$", (("set", "irisx_side=agent"), ("answer", None), ("park", None))),
+        Extension("^echo$", (("set", "irisx_side=probe"), ("answer", None), ("echo", None))),
+        Extension(
+            "^tone$",
+            (
+                ("set", "irisx_side=probe"),
+                ("answer", None),
+                ("playback", "tone_stream://%(1000,0,440);loops=-1"),
+            ),
+        ),
+    ),
+    "default": (
+        Extension("^9196$", (("answer", None), ("echo", None))),
+        Extension("^9000$", (("park", None),)),
+        Extension("^(30\\d\\d)$", (("answer", None), ("conference", "$1@default"))),
+        Extension("^9198$", (("answer", None), ("playback", "tone_stream://%(10000,0,440);loops=-1"))),
+        Extension("^9486$", (("hangup", "USER_BUSY"),)),
+    ),
+    "living": (
+        Extension(
+            "^8500$",
+            (
+                ("answer", None),
+                ("set", "RECORD_STEREO=true"),
+                ("record_session", "${recordings_dir}/${uuid}.wav"),
+                ("set", "hangup_after_bridge=true"),
+                ("bridge", "sofia/carrier/+442079460100@198.51.100.20:5060"),
+            ),
+        ),
+        Extension(
+            "^8501$",
+            (
+                ("set", "hangup_after_bridge=true"),
+                ("bridge", "sofia/carrier/+442079460101@198.51.100.20:5060"),
+            ),
+        ),
+        Extension("^(30\\d\\d)$", (("answer", None), ("conference", "$1@default"))),
+    ),
+}
+
+
+def inline(text: str) -> Actions:
+    """Return the actions of an inline dialplan: ``app:args,app:args``, or with ``m:^:`` another separator."""
+    separator = ","
+    if text[:2] == "m:" and len(text) > 3 and text[3] == ":":
+        separator, text = text[2], text[4:]
+    found: Actions = []
+    for part in _split_quoted(text, separator):
+        name, colon, data = part.strip().partition(":")
+        if name:
+            found.append((name, data if colon else None))
+    return found
+
+
+def _split_quoted(text: str, separator: str) -> list[str]:
+    parts, current, quoted = [], "", False
+    for letter in text:
+        if letter == "'":
+            quoted = not quoted
+        elif letter == separator and not quoted:
+            parts.append(current)
+            current = ""
+        else:
+            current += letter
+    return [*parts, current]
+
+
+class Dialplan:
+    """Looks destinations up in contexts. ``extra`` contexts are asked before the built-in ones."""
+
+    def __init__(self, extra: dict[str, tuple[Extension, ...]] | None = None) -> None:
+        self._contexts = dict(CONTEXTS)
+        for name, extensions in (extra or {}).items():
+            self._contexts[name] = extensions + self._contexts.get(name, ())
+
+    def route(self, channel: Channel) -> Actions | None:
+        """Return what ``channel`` is to execute, or None when its destination is in no extension."""
+        profile = channel.profile
+        if profile is None:
+            return None
+        if profile.dialplan.lower() == "inline":
+            return inline(profile.destination)
+        for extension in self._contexts.get(profile.context, ()):
+            found = re.search(extension.pattern, profile.destination)
+            if found is None:
+                continue
+            if found.groups():
+                channel.set("DP_MATCH", [found[0], *(group or "" for group in found.groups())])
+            return [(name, _fill(data, found)) for name, data in extension.actions]
+        return None
+
+
+def _fill(data: str | None, found: re.Match[str]) -> str | None:
+    if data is None or "$" not in data:
+        return data
+    return re.sub(r"\$(\d)", lambda m: found[int(m[1])] or "" if int(m[1]) <= len(found.groups()) else "", data)

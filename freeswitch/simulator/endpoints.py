@@ -1,0 +1,252 @@
+"""The endpoints a dial string can name: sofia profiles, gateways, users, loopback, error, and who answers.
+
+Each makes a channel in CS_INIT that its own thread takes on, or raises `Refused` with the cause that the
+originate answers.
+"""
+
+from freeswitch.simulator import channel as ch
+from freeswitch.simulator import lifecycle, loopback, people, sip
+from freeswitch.simulator import origins as at
+from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.profile import Profile
+from freeswitch.simulator.scripts import Person
+from freeswitch.simulator.switch import Refused, Switch
+from freeswitch.simulator.wire import Value
+from freeswitch.words import CAUSES
+
+_INHERITED = ("sip_h_X-Carrier-Trace",)
+
+
+def make(
+    switch: Switch,
+    endpoint: str,
+    variables: dict[str, str],
+    *,
+    caller: Channel | None,
+    name: str,
+    number: str,
+) -> Channel:
+    """Make the leg that ``endpoint`` names and start calling. Raises `Refused`."""
+    kind, _, rest = endpoint.partition("/")
+    kind = kind.lower()
+    if kind == "error":
+        cause = rest.strip()
+        raise Refused(cause if cause in CAUSES else "NORMAL_CLEARING")
+    if kind == "user":
+        return _user(switch, rest, variables, caller=caller, name=name, number=number)
+    if kind == "loopback":
+        return loopback.make(switch, rest, variables, caller=caller, name=name, number=number)
+    if kind != "sofia":
+        raise Refused("CHAN_NOT_IMPLEMENTED")
+    profile, _, target = rest.partition("/")
+    if profile == "gateway":
+        gateway, _, user = target.partition("/")
+        known = switch.gateways.get(gateway)
+        if known is None:
+            _still_born(switch, variables)
+            raise Refused("INVALID_GATEWAY")
+        return _sofia(switch, known[0], f"{user}@{known[1]}", variables, caller=caller, name=name, number=number)
+    if profile not in switch.profiles:
+        _still_born(switch, variables)
+        raise Refused("INVALID_PROFILE")
+    return _sofia(switch, profile, target, variables, caller=caller, name=name, number=number)
+
+
+def _still_born(switch: Switch, variables: dict[str, str]) -> None:
+    """Make and destroy the session that FreeSWITCH asks for before it looks the profile or gateway up."""
+    channel = switch.new_channel(variables.get("origination_uuid", ""), "N/A", "outbound")
+    channel.set("direction", "outbound")
+    channel.set("is_outbound", "true")
+    channel.set("uuid", channel.uuid)
+    channel.set("call_uuid", channel.uuid)
+    channel.set("session_id", str(channel.session_id))
+    channel.fire(at.CHANNEL_DESTROY)
+    channel.enter(ch.DESTROY)
+    switch.forget(channel)
+
+
+def _user(
+    switch: Switch, rest: str, variables: dict[str, str], *, caller: Channel | None, name: str, number: str
+) -> Channel:
+    found = switch.registrations.get(rest.split("/")[0])
+    # mod_dptools asks both modules where the user is, and each question is an API event of its own.
+    for command, argument in (("sofia_contact", f"*/{rest}"), ("verto_contact", rest)):
+        switch.desk.fire(at.API, before=(("API-Command", command), ("API-Command-Argument", argument)))
+    if found is None:
+        raise Refused("USER_NOT_REGISTERED")
+    target = f"{found.user}@{found.network_ip}:{found.network_port}"
+    more = {"dialed_user": found.user, "dialed_domain": found.host, **variables}
+    return _sofia(switch, found.profile, target, more, caller=caller, name=name, number=number)
+
+
+def outbound_profile(
+    channel: Channel,
+    *,
+    caller: Channel | None,
+    number_called: str,
+    source: str,
+    variables: dict[str, str],
+    name: str,
+    number: str,
+) -> Profile:
+    """Return the profile of a leg we call: our own identity, or that of the leg it is called for."""
+    now = channel.switch.clock.now_us()
+    callee = ("Outbound Call", number_called)
+    if caller is not None and caller.profile is not None:
+        own = caller.profile
+        profile = Profile(
+            direction="outbound",
+            uuid=channel.uuid,
+            created_us=now,
+            logical_direction="outbound",
+            username=own.username,
+            dialplan=own.dialplan,
+            caller_id_name=variables.get("origination_caller_id_name", own.caller_id_name),
+            caller_id_number=variables.get("origination_caller_id_number", own.caller_id_number),
+            orig_caller_id_name=own.orig_caller_id_name,
+            orig_caller_id_number=own.orig_caller_id_number,
+            callee_id_name=callee[0],
+            callee_id_number=callee[1],
+            network_addr=own.network_addr,
+            ani=own.ani,
+            destination=number_called,
+            source=own.source,
+            context=own.context,
+            channel_name=channel.name,
+        )
+        other = own.clone()
+        other.set(index="")
+        other.forget_times()
+        channel.show_other(other, "originator")
+        return profile
+    name = variables.get("origination_caller_id_name", name)
+    number = variables.get("origination_caller_id_number", number or "0000000000")
+    return Profile(
+        direction="outbound",
+        uuid=channel.uuid,
+        created_us=now,
+        logical_direction="outbound",
+        caller_id_name=name,
+        caller_id_number=number,
+        orig_caller_id_name=name,
+        orig_caller_id_number=number,
+        callee_id_name=callee[0],
+        callee_id_number=callee[1],
+        ani=number,
+        destination=number_called,
+        source=source,
+        context="default",
+        channel_name=channel.name,
+    )
+
+
+def link(channel: Channel, caller: Channel) -> dict[str, Value]:
+    """Return what a called leg gets from the leg it is called for, and tell that leg about it."""
+    found: dict[str, Value] = {}
+    for key in _INHERITED:
+        if (value := caller.get(key)) is not None:
+            found[key] = value
+    for key in (caller.get("export_vars") or "").split(","):
+        if (value := caller.get(key.strip())) is not None:
+            found[key.strip()] = value
+    found["max_forwards"] = str(int(caller.get("max_forwards") or "70") - 1)
+    found["originator_codec"] = "PCMU@8000h@20i"
+    found["originator"] = caller.uuid
+    found["signal_bond"] = caller.uuid
+    if (sdp := caller.get("switch_r_sdp")) is not None:
+        found["switch_m_sdp"] = sdp
+    found["call_uuid"] = caller.get("call_uuid") or caller.uuid
+    return found
+
+
+def _sofia(
+    switch: Switch,
+    profile: str,
+    target: str,
+    variables: dict[str, str],
+    *,
+    caller: Channel | None,
+    name: str,
+    number: str,
+) -> Channel:
+    target = target.removeprefix("sip:")
+    uuid = variables.get("origination_uuid", "")
+    user = target.partition("@")[0]
+    channel = switch.new_channel(uuid, f"sofia/{profile}/{target}", "outbound")
+    switch.calls_out[profile] = switch.calls_out.get(profile, 0) + 1
+    channel.set("direction", "outbound")
+    channel.set("is_outbound", "true")
+    channel.set("uuid", channel.uuid)
+    if caller is None:
+        channel.set("call_uuid", channel.uuid)
+    channel.set("session_id", str(channel.session_id))
+    channel.set("sip_local_network_addr", switch.settings.ipv4)
+    channel.set("sip_profile_name", profile)
+    if caller is None:
+        channel.set("video_media_flow", "disabled")
+    channel.set("text_media_flow", "disabled")
+    channel.set("channel_name", channel.name)
+    channel.set("sip_destination_url", f"sip:{target}")
+    channel.state = ch.INIT
+    channel.profile = outbound_profile(
+        channel,
+        caller=caller,
+        number_called=user,
+        source="src/switch_ivr_originate.c",
+        variables=variables,
+        name=name,
+        number=number,
+    )
+    channel.fire(at.CHANNEL_OUTGOING)
+    inherited = link(channel, caller) if caller is not None else {}
+    for key, value in inherited.items():
+        channel.set(key, value)
+    if caller is not None:
+        _tell_caller(caller, channel)
+    extra = {key: value for key, value in variables.items() if value}
+    early = "false" if ch.is_true(variables.get("ignore_early_media")) else "true"
+    extra["originate_early_media"] = early
+    if caller is not None:
+        extra["originating_leg_uuid"] = caller.uuid
+    extra["originate_endpoint"] = "sofia"
+    if caller is not None:
+        extra["rtp_use_codec_string"] = "PCMU@8000h@20i"
+    sip.invite(channel, profile=profile, number=user, target=target, variables=extra)
+    channel.thread = switch.threads.spawn(lifecycle.outbound_thread(channel))
+    person = person_for(switch, target)
+    channel.driver = switch.threads.spawn(people.callee(channel, person, target))
+    return channel
+
+
+def _tell_caller(caller: Channel, channel: Channel) -> None:
+    profile = channel.profile
+    if profile is None:
+        return
+    caller.set("originate_signal_bond", channel.uuid)
+    entry = f"{channel.uuid};{profile.callee_id_name};{profile.callee_id_number}"
+    before = caller.variables.get("originated_legs")
+    if before is None:
+        caller.set("originated_legs", entry)
+    else:
+        first = before[0]
+        caller.set("originated_legs", [*([first] if isinstance(first, str) else first), entry])
+
+
+def show_progress(caller: Channel, leg: Channel) -> None:
+    """Show on the calling leg that the called one rings."""
+    if caller.profile is not None and leg.profile is not None:
+        caller.profile.set(
+            callee_id_name=leg.profile.callee_id_name, callee_id_number=leg.profile.callee_id_number
+        )
+    if not caller.answered:
+        lifecycle.ring_ready(caller)
+    caller.rung = True
+
+
+def person_for(switch: Switch, target: str) -> Person:
+    """Return who picks up when ``target`` (user@host:port) is called."""
+    traffic = switch.traffic
+    for rule in traffic.rules:
+        if rule.matches(target):
+            return rule.person
+    return traffic.callee

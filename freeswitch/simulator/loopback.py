@@ -1,0 +1,122 @@
+"""The loopback endpoint: two channels back to back, ``-a`` called and ``-b`` arriving in a dialplan context."""
+
+from freeswitch.simulator import channel as ch
+from freeswitch.simulator import endpoints, lifecycle, people
+from freeswitch.simulator import origins as at
+from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.profile import Profile
+from freeswitch.simulator.switch import Switch
+from freeswitch.simulator.timing import Thread
+
+
+def make(
+    switch: Switch, rest: str, variables: dict[str, str], *, caller: Channel | None, name: str, number: str
+) -> Channel:
+    """Make both legs of ``loopback/EXTENSION[/CONTEXT[/DIALPLAN]]``; returns the ``-a`` leg."""
+    extension, _, place = rest.partition("/")
+    context, _, dialplan = place.partition("/")
+    context = context or "default"
+    a = switch.new_channel(variables.get("origination_uuid", ""), f"loopback/{rest}-a", "outbound")
+    a.set("direction", "outbound")
+    a.set("is_outbound", "true")
+    a.set("uuid", a.uuid)
+    a.set("call_uuid", a.uuid)
+    a.set("session_id", str(a.session_id))
+    _codec(a)
+    a.name = f"loopback/{extension}-a"
+    a.state = ch.INIT
+    a.profile = endpoints.outbound_profile(
+        a, caller=caller, number_called=extension, source="mod_loopback", variables=variables, name=name, number=number
+    )
+    a.profile.set(
+        dialplan=dialplan or "xml", context=context, callee_id_number=context, channel_name=a.name, source="mod_loopback"
+    )
+    a.touch()
+    a.fire(at.CHANNEL_OUTGOING)
+    if caller is not None:
+        for key, value in endpoints.link(a, caller).items():
+            a.set(key, value)
+        a.set("originating_leg_uuid", caller.uuid)
+    a.set_many({key: value for key, value in variables.items() if value})
+    a.set("originate_early_media", "false" if ch.is_true(variables.get("ignore_early_media")) else "true")
+    a.set("originate_endpoint", "loopback")
+    b = _other_half(a, extension, context, dialplan or "xml")
+    a.thread = switch.threads.spawn(_a_thread(a, b))
+    a.driver = switch.threads.spawn(_couple(a, b))
+    a.waiters.append(a.driver)
+    b.waiters.append(a.driver)
+    return a
+
+
+def _codec(channel: Channel) -> None:
+    """Announce L16 in two steps: reading first, then writing."""
+    channel.codec, channel.codec_sides = "L16", "r"
+    channel.touch()
+    rate = ch.BIT_RATES["L16"]
+    channel.fire(
+        at.CODEC_READ_APP,
+        after=(
+            ("channel-read-codec-name", "L16"),
+            ("channel-read-codec-rate", "8000"),
+            ("channel-read-codec-bit-rate", rate),
+        ),
+    )
+    channel.codec_sides = "rw"
+    channel.touch()
+    channel.fire(at.CODEC_WRITE, after=people.codec_write_headers("L16"))
+
+
+def _other_half(a: Channel, extension: str, context: str, dialplan: str) -> Channel:
+    switch = a.switch
+    b = switch.new_channel("", f"loopback/{extension}-b", "inbound")
+    own = a.profile
+    b.profile = Profile(
+        direction="inbound",
+        uuid=b.uuid,
+        created_us=switch.clock.now_us(),
+        dialplan=dialplan,
+        caller_id_name=own.caller_id_name if own else "",
+        caller_id_number=own.caller_id_number if own else "",
+        orig_caller_id_name=own.orig_caller_id_name if own else "",
+        orig_caller_id_number=own.orig_caller_id_number if own else "",
+        ani=own.ani if own else "",
+        destination=extension,
+        source="mod_loopback",
+        context=context,
+        channel_name=b.name,
+    )
+    b.set("direction", "inbound")
+    b.set("uuid", b.uuid)
+    b.set("call_uuid", b.uuid)
+    b.set("session_id", str(b.session_id))
+    b.set("channel_name", b.name)
+    b.set("other_loopback_leg_uuid", a.uuid)
+    a.set("other_loopback_leg_uuid", b.uuid)
+    return b
+
+
+def _a_thread(a: Channel, b: Channel) -> Thread:
+    a.enter(ch.INIT)
+    profile, b.profile = b.profile, None
+    _codec(b)
+    b.profile = profile
+    b.thread = a.switch.threads.spawn(lifecycle.inbound_thread(b))
+    if a.state < ch.HANGUP:
+        a.aim(ch.ROUTING)
+    a.fire(at.CHANNEL_CREATE)
+    a.fire(at.CHANNEL_ORIGINATE)
+    yield from lifecycle.states(a)
+
+
+def _couple(a: Channel, b: Channel) -> Thread:
+    """Pass on what happens to one half: the answer and the hangup."""
+    while not a.down and not b.down:
+        if b.answered and not a.answered:
+            lifecycle.mark_answered(a)
+        elif b.early and not a.early and not a.answered:
+            lifecycle.mark_pre_answered(a)
+        yield None
+    if b.down:
+        lifecycle.hang_up(a, b.hangup_cause)
+    else:
+        lifecycle.hang_up(b, a.hangup_cause)

@@ -1,0 +1,18 @@
+"""Loads what registers itself: applications and api commands, as FreeSWITCH loads its modules."""
+
+import importlib
+
+_MODULES = (
+    "apps",
+    "bridge",
+    "api.core",
+    "api.uuid",
+    "api.calls",
+    "api.show",
+)
+
+
+def load() -> None:
+    """Import every module that registers applications or commands. Doing it twice does nothing."""
+    for name in _MODULES:
+        importlib.import_module(f"freeswitch.simulator.{name}")

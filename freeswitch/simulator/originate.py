@@ -1,0 +1,186 @@
+"""Calling out: legs made from dial strings, watched until one answers, all fail or nobody waits any more.
+
+`call` is the part that the api's ``originate`` and the application ``bridge`` share (switch_ivr_originate).
+"""
+
+from collections.abc import Generator
+
+from freeswitch.simulator import channel as ch
+from freeswitch.simulator import endpoints, lifecycle
+from freeswitch.simulator import origins as at
+from freeswitch.simulator.channel import Channel, is_true
+from freeswitch.simulator.dialstring import Dial, Leg, parse
+from freeswitch.simulator.switch import Refused, Switch
+
+Outcome = tuple[Channel | None, str]
+"""The leg that answered (or None) and the cause of what happened."""
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+def call(
+    switch: Switch,
+    dial_text: str,
+    *,
+    caller: Channel | None = None,
+    name: str = "",
+    number: str = "",
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> Generator[float | None, bool, Outcome]:
+    """Call until somebody answers (or sends early media, unless ignored).
+
+    ``caller`` is the leg a bridge is made for: its variables and caller id are passed on, its hangup ends
+    the attempt, and progress of the called legs is shown on it.
+    """
+    dial = parse(dial_text)
+    cause = "DESTINATION_OUT_OF_ORDER"
+    retries = min(100, max(1, _whole(dial.variables.get("originate_retries"), 1)))
+    retry_sleep = min(60.0, _whole(dial.variables.get("originate_retry_sleep_ms"), 1000) / 1000)
+    if (text := dial.variables.get("originate_timeout")) is not None:
+        timeout_s = float(_whole(text, round(timeout_s)))
+    for attempt in range(retries):
+        if attempt:
+            yield retry_sleep
+        for group in dial.groups:
+            if caller is not None and not caller.ready:
+                return None, "ORIGINATOR_CANCEL"
+            winner, cause = yield from _call_group(
+                switch, dial, group, caller=caller, name=name, number=number, timeout_s=timeout_s
+            )
+            if winner is not None:
+                return winner, "SUCCESS"
+            if cause in ("ORIGINATOR_CANCEL",):
+                return None, cause
+    return None, cause
+
+
+def _call_group(
+    switch: Switch,
+    dial: Dial,
+    group: tuple[Leg, ...],
+    *,
+    caller: Channel | None,
+    name: str,
+    number: str,
+    timeout_s: float,
+) -> Generator[float | None, bool, Outcome]:
+    ignore_early = is_true(dial.variables.get("ignore_early_media"))
+    legs: list[Channel] = []
+    cause = "DESTINATION_OUT_OF_ORDER"
+    deadline = switch.monotonic() + timeout_s
+    limits: dict[str, float] = {}
+    for leg in group:
+        variables = {**dial.variables, **leg.variables}
+        try:
+            made = endpoints.make(
+                switch, leg.endpoint, variables, caller=caller, name=name, number=number
+            )
+        except Refused as refused:
+            cause = refused.cause
+            continue
+        legs.append(made)
+        if (text := variables.get("leg_timeout")) is not None:
+            limits[made.uuid] = switch.monotonic() + _whole(text, 60)
+        ignore_early = ignore_early or is_true(variables.get("ignore_early_media"))
+    if not legs:
+        return None, cause
+    running = switch.threads.current
+    assert running is not None  # noqa: S101 - `call` only ever runs inside a thread
+    for made in legs:
+        made.waiters.append(running)
+    if caller is not None and running not in caller.waiters and running is not caller.thread:
+        caller.waiters.append(running)
+    try:
+        return (
+            yield from _watch(
+                switch, legs, limits, deadline, caller=caller, ignore_early=ignore_early, cause=cause
+            )
+        )
+    finally:
+        for made in legs:
+            if running in made.waiters:
+                made.waiters.remove(running)
+        if caller is not None and running in caller.waiters:
+            caller.waiters.remove(running)
+
+
+def _watch(
+    switch: Switch,
+    legs: list[Channel],
+    limits: dict[str, float],
+    deadline: float,
+    *,
+    caller: Channel | None,
+    ignore_early: bool,
+    cause: str,
+) -> Generator[float | None, bool, Outcome]:
+    while True:
+        if caller is not None and not caller.ready:
+            _drop(legs, "ORIGINATOR_CANCEL")
+            return None, "ORIGINATOR_CANCEL"
+        for leg in legs:
+            if leg.down:
+                cause = leg.hangup_cause or cause
+            elif leg.answered or (leg.early and not ignore_early):
+                _drop([other for other in legs if other is not leg], "LOSE_RACE")
+                return leg, "SUCCESS"
+            elif caller is not None and leg.rung and not caller.rung:
+                endpoints.show_progress(caller, leg)
+        alive = [leg for leg in legs if not leg.down]
+        if not alive:
+            return None, cause
+        now = switch.monotonic()
+        for leg in alive:
+            if limits.get(leg.uuid, now + 1) <= now:
+                lifecycle.hang_up(leg, "NO_ANSWER")
+        if now >= deadline:
+            _drop(alive, "NO_ANSWER")
+            return None, "NO_ANSWER"
+        ends = [deadline, *(limits[leg.uuid] for leg in alive if limits.get(leg.uuid, 0) > now)]
+        yield max(0.0, min(ends) - now)
+
+
+def _drop(legs: list[Channel], cause: str) -> None:
+    for leg in legs:
+        lifecycle.hang_up(leg, cause)
+
+
+def _whole(text: str | None, default: int) -> int:
+    return int(text) if text and text.lstrip("-").isdigit() else default
+
+
+def flip(channel: Channel) -> None:
+    """Turn the called leg's identity round: from now on it is the one who calls (switch_channel_flip_cid)."""
+    profile = channel.profile
+    if profile is None:
+        return
+    channel.flags.add("dialplan")
+    channel.set("endpoint_disposition", "ANSWER")
+    if profile.caller_id_name:
+        channel.set("pre_transfer_caller_id_name", profile.caller_id_name)
+    if profile.caller_id_number:
+        channel.set("pre_transfer_caller_id_number", profile.caller_id_number)
+    profile.set(
+        caller_id_name=profile.callee_id_name,
+        caller_id_number=profile.callee_id_number,
+        callee_id_name=profile.caller_id_name,
+        callee_id_number=profile.caller_id_number,
+    )
+    channel.set("channel_cid_flipped", "yes")
+    channel.touch()
+    channel.fire(at.CALL_UPDATE_FLIP, before=(("Direction", "RECV"),))
+
+
+def send_to(channel: Channel, destination: str, dialplan: str, context: str) -> None:
+    """Let an answered leg execute ``&app(args)`` or an extension."""
+    profile = channel.profile
+    assert profile is not None
+    flip(channel)
+    if destination.startswith("&"):
+        name, _, data = destination[1:].partition("(")
+        channel.extension.append((name, data.removesuffix(")") or None))
+        channel.aim(ch.EXECUTE)
+    else:
+        profile.set(destination=destination, dialplan=dialplan, context=context)
+        channel.aim(ch.ROUTING)
+    channel.wake()

@@ -1,0 +1,136 @@
+"""The people at the far ends: they ring, pick up, press keys, talk and hang up, as their script says.
+
+They stand outside FreeSWITCH: what they do reaches a channel only as SIP would bring it (180, 183, 200,
+BYE, CANCEL, a refusal, a telephone-event).
+"""
+
+from freeswitch.simulator import channel as ch
+from freeswitch.simulator import lifecycle, sip
+from freeswitch.simulator import origins as at
+from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.scripts import Person
+from freeswitch.simulator.timing import Thread
+from freeswitch.words import CAUSES
+
+KEY_GAP_S = 0.2
+KEY_SAMPLES = 1600
+"""How long a key is held, in samples at 8 kHz."""
+
+PHRASES = {
+    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 480: "Temporarily Unavailable",
+    484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 600: "Busy Everywhere",
+    603: "Decline",
+}  # fmt: skip
+
+
+def caller(channel: Channel, person: Person) -> Thread:
+    """Play the person who called us: wait for the answer, talk, hang up."""
+    switch = channel.switch
+    patience = person.patience.draw(switch.rng)
+    deadline = switch.monotonic() + patience
+    while not channel.answered and not channel.down:
+        left = deadline - switch.monotonic()
+        if left <= 0:
+            lifecycle.far_end_hangs_up(channel)
+            return
+        yield None if left == float("inf") else left
+    yield from _talk(channel, person)
+
+
+def callee(channel: Channel, person: Person, target: str) -> Thread:
+    """Play the person we call: ring, then pick up, refuse, or neither."""
+    rng = channel.switch.rng
+    status = person.refuse_status or (CAUSES[person.refuse].sip if person.refuse in CAUSES else 0)
+    if not person.refuse or person.answer_after.low > 0:
+        if not (yield from _sleep(channel, person.ring_after.draw(rng))):
+            return
+        sip.ring(channel, target)
+        if channel.profile is not None and not channel.profile.network_addr:
+            channel.profile.set(network_addr=target.partition("@")[2].partition(":")[0])
+        if person.early_media:
+            _media(channel, target)
+            lifecycle.mark_pre_answered(channel)
+        else:
+            lifecycle.ring_ready(channel)
+        channel.wake()
+    wait = person.answer_after.draw(rng)
+    if wait == float("inf"):
+        return
+    if not (yield from _sleep(channel, wait)):
+        return
+    if person.refuse:
+        cause = CAUSES.get(person.refuse)
+        sip.refused(channel, status, PHRASES.get(status, "Refused"), cause.number if cause else 31)
+        lifecycle.hang_up(channel, person.refuse)
+        return
+    if not channel.early:
+        _media(channel, target)
+    lifecycle.mark_answered(channel)
+    yield from _talk(channel, person)
+
+
+def _media(channel: Channel, target: str) -> None:
+    announce_codec(channel)
+    sip.accept(channel, target)
+
+
+def announce_codec(channel: Channel, codec: str = "PCMU") -> None:
+    """Agree on a codec and say so (two CODEC events)."""
+    rate = ch.BIT_RATES[codec]
+    channel.codec = codec
+    channel.codec_sides = "rw"
+    channel.touch()
+    channel.fire(
+        at.CODEC_READ,
+        after=(
+            ("channel-read-codec-name", codec),
+            ("channel-read-codec-rate", "8000"),
+            ("channel-read-codec-bit-rate", rate),
+        ),
+    )
+    channel.fire(at.CODEC_WRITE, after=codec_write_headers(codec))
+
+
+def codec_write_headers(codec: str) -> tuple[tuple[str, str], ...]:
+    """Return the three headers that end a CODEC event about writing (the odd capitals are FreeSWITCH's)."""
+    return (
+        ("Channel-Write-Codec-Name", codec),
+        ("Channel-Write-Codec-Rate", "8000"),
+        ("Channel-Write-codec-bit-rate", ch.BIT_RATES[codec]),
+    )
+
+
+def _sleep(channel: Channel, seconds: float) -> Thread:
+    """Wait; False when the channel went down meanwhile."""
+    deadline = channel.switch.monotonic() + seconds
+    while not channel.down:
+        left = deadline - channel.switch.monotonic()
+        if left <= 0:
+            return True
+        yield left
+    return False
+
+
+def _talk(channel: Channel, person: Person) -> Thread:
+    switch = channel.switch
+    began = switch.monotonic()
+    talk = person.talk.draw(switch.rng)
+    for digits in person.digits:
+        if digits.after_s > talk or not (yield from _sleep(channel, began + digits.after_s - switch.monotonic())):
+            break
+        for key in digits.keys:
+            press(channel, key)
+            if not (yield from _sleep(channel, KEY_GAP_S)):
+                return
+    if talk == float("inf"):
+        return
+    if (yield from _sleep(channel, began + talk - switch.monotonic())):
+        lifecycle.far_end_hangs_up(channel)
+
+
+def press(channel: Channel, key: str, source: str = "RTP", samples: int = KEY_SAMPLES) -> None:
+    """Let a key of the far end reach the channel."""
+    if not channel.down:
+        channel.dtmf.append((key, samples, source))
+        channel.wake()
