@@ -67,8 +67,8 @@ create function irisx_write(
     r_callers text[], r_destinations text[], r_started bigint[], r_answered bigint[], r_ended bigint[],
     r_billsec integer[], r_duration integer[], r_causes text[], r_q850 integer[], r_sip integer[],
     r_dispositions text[], r_trunks text[], r_inferred boolean[], r_recovered boolean[], r_docs text[],
-    f_tenants text[], f_ids text[], f_names text[], f_live boolean[], f_created bigint[], f_ended bigint[],
-    f_versions bigint[], f_docs text[],
+    f_tenants text[], f_ids text[], f_instances text[], f_names text[], f_calls text[], f_first bigint[],
+    f_created bigint[], f_ended bigint[],
     out seqs bigint[], out recorded bigint[]
 ) language plpgsql volatile
     set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -112,14 +112,16 @@ begin
         where cdrs.inferred and not excluded.inferred;
     end if;
     if cardinality(f_ids) > 0 then
-        insert into conferences (tenant_id, id, node, name, live, created_us, ended_us, version, doc)
-        select t, i, p_node, n, l, cr, en, v, doc::json
-        from unnest(f_tenants, f_ids, f_names, f_live, f_created, f_ended, f_versions, f_docs)
-            as u (t, i, n, l, cr, en, v, doc)
-        on conflict (tenant_id, id) do update set
-            name = excluded.name, live = excluded.live, ended_us = excluded.ended_us,
-            version = excluded.version, doc = excluded.doc
-        where excluded.version > conferences.version;
+        -- f_created is 0 unless the batch saw the beginning; f_first is the earliest moment it knows of.
+        insert into conferences as was
+            (tenant_id, id, node, instance, name, call_id, created_us, ended_us)
+        select t, i, p_node, ins, n, c, coalesce(nullif(cr, 0), fi), en
+        from unnest(f_tenants, f_ids, f_instances, f_names, f_calls, f_first, f_created, f_ended)
+            as u (t, i, ins, n, c, fi, cr, en)
+        on conflict (tenant_id, node, instance) do update set
+            name = excluded.name, call_id = excluded.call_id,
+            created_us = least(was.created_us, excluded.created_us),
+            ended_us = greatest(was.ended_us, excluded.ended_us);
     end if;
     -- Last, because it takes the tenant's lock, which every other writer of the tenant waits for.
     select a.seqs, a.recorded into seqs, recorded

@@ -124,20 +124,20 @@ create index cdrs_of_call on cdrs (tenant_id, call_id);
 create index cdrs_caller on cdrs (tenant_id, caller, started_us desc);
 create index cdrs_destination on cdrs (tenant_id, destination, started_us desc);
 
+-- instance is the switch's id of the meeting. Members are not here: they are the legs of the call.
 create table conferences (
     tenant_id text collate "C" not null,
     id text collate "C" not null,
     node text collate "C" not null,
+    instance text collate "C" not null,
     name text not null,
-    live boolean not null,
+    call_id text collate "C" not null,
     created_us bigint not null,
     ended_us bigint not null,
-    version bigint not null,
-    doc json not null,
     primary key (tenant_id, id)
 );
+create unique index conferences_instance on conferences (tenant_id, node, instance);
 create index conferences_newest on conferences (tenant_id, created_us desc, id desc);
-create index conferences_of_node on conferences (node) where live;
 
 -- secret is the switch's whole address, sealed; url is the same without its password.
 create table nodes (
