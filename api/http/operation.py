@@ -6,7 +6,8 @@ query are read, and its page in the OpenAPI document. So an endpoint that forgot
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, Literal, TypeVar
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -22,8 +23,6 @@ SIGNED_IN: Final = "signed-in"
 
 Bucket = Literal["reads", "writes", "calls", "public"]
 Idempotency = Literal["none", "optional", "required"]
-
-B = TypeVar("B")
 
 ID = r"[a-z]{2,8}_[0-9a-z]{1,40}"
 """The form of our ids; what cannot be one is not looked up."""
@@ -73,11 +72,21 @@ class Operation(Struct, frozen=True, eq=False):
     query: QueryReader = msgspec.UNSET  # type: ignore[assignment]  # set by `Group.operation`
 
     @property
+    def members(self) -> frozenset[str]:
+        """The members that ``fields=`` may name."""
+        return _members(self.answers)
+
+    @property
     def route(self) -> str:
         return self.path[1:] if self.path.startswith("//") else "/v1" + self.path
 
 
-class Group(Generic[B]):
+@lru_cache
+def _members(kind: Any) -> frozenset[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
+
+
+class Group:
     """The endpoints of one resource: a module makes one and decorates its handlers with it."""
 
     def __init__(self, tag: str, description: str) -> None:
@@ -114,7 +123,7 @@ class Group(Generic[B]):
             raise ValueError(f"{method} {path}: there is no permission {permission}")
         reading = method == "GET"
         if trimmed is None:
-            trimmed = reading and permission != PUBLIC and media == "application/json" and not streaming
+            trimmed = reading and (listing or etag)
         if status is None:
             status = 204 if answers is None and not streaming else 200
         if idempotency is None:

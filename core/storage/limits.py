@@ -101,9 +101,7 @@ async def take(client: redis.asyncio.Redis, bucket: str, *, rate: float, burst: 
     return Grant(int(granted), int(left), int(wait) / 1000)
 
 
-async def attempt(
-    client: redis.asyncio.Redis, rules: dict[str, AttemptRule], *, memory_s: int
-) -> float:
+async def attempt(client: redis.asyncio.Redis, rules: dict[str, AttemptRule], *, memory_s: int) -> float:
     """Count one attempt under every key of ``rules``: 0, or the seconds to wait when one of them is closed.
 
     Raises `Unavailable`.

@@ -1,0 +1,157 @@
+"""The numbered log: list it, read one entry, and the types there are."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from api.http.answer import Answer, json_answer
+from api.http.ask import Ask
+from api.http.operation import SIGNED_IN, Group, Path
+from api.http.query import int_param, text_param, words_param
+from core import log
+from core.errors import NotFound
+
+events = Group("events", "The numbered log of a tenant: every change, gap-free, kept for at least seven days.")
+
+EVENT = Path("event_id", "The entry's id: `evt_…`.")
+MAX_SEQ = 2**53 - 1
+
+AFTER_SEQ = int_param("after_seq", 0, MAX_SEQ, "Only entries with a higher number.", 0)
+TYPES = words_param("types", "Only these types, or groups such as `call.*`; separated by commas.")
+RESOURCE = text_param("resource", "Only entries about this thing, by its id.")
+
+EVENT_TYPES: dict[str, str] = {
+    "call.created": "A call began",
+    "call.ringing": "The far side rings",
+    "call.answered": "A leg was answered",
+    "call.bridged": "Two legs hear each other",
+    "call.unbridged": "Two legs were parted",
+    "call.held": "A leg was put on hold",
+    "call.resumed": "A leg was taken off hold",
+    "call.muted": "A leg was muted",
+    "call.unmuted": "A leg is heard again",
+    "call.dtmf": "A key was pressed",
+    "call.leg_added": "A leg joined the call",
+    "call.leg_ended": "A leg ended",
+    "call.parked": "A leg waits, parked",
+    "call.transferred": "A leg was transferred",
+    "call.merged": "The call became part of another one",
+    "call.monitored": "Somebody listens in",
+    "call.recording_started": "A recording began",
+    "call.recording_stopped": "A recording ended",
+    "call.playback_started": "A sound began",
+    "call.playback_stopped": "A sound ended",
+    "call.recovered": "The call goes on after its switch's fail-over",
+    "call.in_doubt": "Its switch is out of reach",
+    "call.ended": "The call ended",
+    "call.ordered": "Somebody gave an order about the call",
+    "conference.created": "A conference began",
+    "conference.joined": "Somebody came in",
+    "conference.left": "Somebody left",
+    "conference.muted": "A member was muted",
+    "conference.unmuted": "A member is heard again",
+    "conference.ended": "A conference ended",
+}
+
+
+class LogItem(Struct):
+    """One entry of the numbered log."""
+
+    seq: int
+    """Its number: grows by one with every entry of the tenant, without gaps."""
+    id: str
+    type: str
+    occurred_at: str
+    recorded_at: str
+    resource: str
+    """The id of what it is about."""
+    data: dict[str, Any]
+    causation_id: str
+    request_id: str
+    schema_version: int
+
+
+class LogPage(Struct):
+    """A part of the log, oldest first."""
+
+    data: list[LogItem]
+    has_more: bool
+    head_seq: int
+    """The newest number there is."""
+    oldest_seq: int
+    """The oldest that is kept: whoever is further behind lists things again instead."""
+
+
+class EventType(Struct):
+    name: str
+    description: str
+
+
+class EventTypeList(Struct):
+    data: list[EventType]
+
+
+@events.operation(
+    "GET",
+    "/events",
+    permission="events:read",
+    summary="Read the log from a number on",
+    answers=LogPage,
+    params=[
+        AFTER_SEQ,
+        int_param("limit", 1, 200, "At most so many.", 50),
+        TYPES,
+        RESOURCE,
+    ],
+)
+async def list_events(ask: Ask[None]) -> Answer:
+    """Oldest first; go on with the last entry's number as `after_seq`. Numbers need no cursor."""
+    after, limit = ask.value("after_seq", 0), ask.value("limit", 50)
+    database = ask.services.database
+    # The bounds first: what is read after them is at least as new as they say.
+    oldest, head = await log.bounds(database, ask.tenant_id)
+    found = await log.read(
+        database,
+        ask.tenant_id,
+        after_seq=after,
+        limit=limit + 1,
+        types=ask.value("types", ()),
+        resource=ask.value("resource", ""),
+    )
+    return Answer(200, log_page(found, limit, oldest, head))
+
+
+@events.operation(
+    "GET",
+    "/events/{event_id}",
+    permission="events:read",
+    summary="One entry of the log",
+    answers=LogItem,
+    paths=[EVENT],
+    problems=[404],
+)
+async def get_event(ask: Ask[None]) -> Answer:
+    """By its id. Entries never change."""
+    body = await log.get(ask.services.database, ask.tenant_id, ask.path["event_id"])
+    if body is None:
+        raise NotFound(f"there is no entry {ask.path['event_id']}, or no longer", code="no_such_event")
+    return Answer(200, body)
+
+
+@events.operation(
+    "GET", "/event-types", permission=SIGNED_IN, summary="The types of entries there are", answers=EventTypeList
+)
+async def list_event_types(ask: Ask[None]) -> Answer:
+    """What `types` can ask for."""
+    return json_answer(EventTypeList([EventType(name, text) for name, text in EVENT_TYPES.items()]))
+
+
+def log_page(found: list[bytes], limit: int, oldest: int, head: int) -> bytes:
+    """`LogPage` from entries that are JSON already."""
+    more = b"true" if len(found) > limit else b"false"
+    return b'{"data":[%s],"has_more":%s,"head_seq":%d,"oldest_seq":%d}' % (
+        b",".join(found[:limit]),
+        more,
+        head,
+        oldest,
+    )

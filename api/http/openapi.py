@@ -1,0 +1,378 @@
+"""The OpenAPI 3.1 document, made from the operations' own declarations.
+
+``python -m api.http.openapi`` prints it (the pages' types are generated from that), ``--markdown`` prints the table
+of endpoints for people.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import orjson
+
+from api.http.operation import PUBLIC, SIGNED_IN, Operation
+from api.http.problem import TITLES, Problem
+from api.http.query import DEFAULT_LIMIT, MAX_IN, MAX_INTEGER, MAX_LIMIT, OPS, Filter
+from api.http.table import GROUPS, OPERATIONS
+from api.http.version import API_VERSION, VERSION
+
+Schema = dict[str, Any]
+
+INTRODUCTION = """Control FreeSWITCH and know every call.
+
+**Signing in.** Programs send an API key, people an access token, both as `Authorization: Bearer …`.
+**Lists** take `limit` (1-200) and `cursor`, and answer `data`, `has_more`, `next_cursor`. **Filters** are
+`field[op]=value`; what is not known is refused. **Errors** are `application/problem+json` with a stable `code`.
+**Repeating** a POST is safe with an `Idempotency-Key`; where a person's phone may ring it is required.
+**Versions** of single things are their `ETag`; changes take `If-Match`. Times that end in `_us` are microseconds
+since 1970-01-01 UTC, others are RFC 3339 in UTC."""
+
+COMMON_PROBLEMS = {
+    400: "The request is not valid: `errors` says where.",
+    401: "There is no valid credential.",
+    403: "The credential lacks the permission.",
+    404: "There is no such thing, or none that this caller may know of.",
+    409: "The present state does not allow it, or a first request with this `Idempotency-Key` still runs.",
+    412: "It is not the version that `If-Match` names.",
+    413: "The body is too large.",
+    415: "The body is not `application/json`.",
+    422: "The `Idempotency-Key` was used for another request.",
+    429: "Too many requests: wait as long as `Retry-After` says.",
+    502: "The switch failed.",
+    503: "Nobody can do it now, and nothing was done: try again after `Retry-After` seconds.",
+    504: "No answer in time: whether it was done is not known.",
+}
+
+
+def build() -> Schema:
+    """The whole document."""
+    types = _types(OPERATIONS)
+    schemas, components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    by_type = dict(zip(map(id, types), schemas, strict=True))
+    paths: dict[str, Schema] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.route, {})[operation.method.lower()] = _operation(operation, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "IRISX",
+            "version": API_VERSION,
+            "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "This server"}],
+        "security": [{"bearer": []}],
+        "tags": [{"name": group.tag, "description": group.description} for group in GROUPS],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "responses": {f"Problem{status}": _problem(status) for status in sorted(COMMON_PROBLEMS)},
+            "parameters": _PARAMETERS,
+            "headers": _HEADERS,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token from `/v1/auth/login`, or an API key (`irx_…`).",
+                }
+            },
+        },
+    }
+
+
+def _types(operations: Iterable[Operation]) -> list[Any]:
+    types: list[Any] = [Problem]
+    for operation in operations:
+        for one in (operation.body, operation.answers):
+            if one is not None and all(one is not known for known in types):
+                types.append(one)
+    return types
+
+
+def _operation(operation: Operation, by_type: dict[int, Schema]) -> Schema:
+    document: Schema = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": _described(operation),
+        "tags": [operation.tag],
+        "parameters": _parameters(operation),
+        "responses": _responses(operation, by_type),
+        "x-permission": operation.permission,
+    }
+    if operation.permission == PUBLIC:
+        document["security"] = []
+    if operation.body is not None:
+        document["requestBody"] = {
+            "required": not operation.body_optional,
+            "content": {"application/json": {"schema": by_type[id(operation.body)]}},
+        }
+    return document
+
+
+def _described(operation: Operation) -> str:
+    text = " ".join(operation.description.split())
+    if operation.permission == SIGNED_IN:
+        return f"{text}\n\nFor anybody who is signed in."
+    if operation.permission == PUBLIC:
+        return f"{text}\n\nNeeds no credential."
+    return f"{text}\n\nNeeds the permission `{operation.permission}`."
+
+
+def _parameters(operation: Operation) -> list[Schema]:
+    found: list[Schema] = [
+        {
+            "name": path.name,
+            "in": "path",
+            "required": True,
+            "description": path.description,
+            "schema": {"type": "string", "pattern": f"^{path.pattern}$"},
+        }
+        for path in operation.paths
+    ]
+    for param in operation.params:
+        one = {
+            "name": param.name,
+            "in": "query",
+            "required": param.required,
+            "description": param.description,
+            "schema": dict(param.schema),
+        }
+        if param.schema.get("type") == "array":
+            one |= {"style": "form", "explode": False}
+        found.append(one)
+    found += [_filter(one) for one in operation.filters]
+    if operation.listing:
+        found += [_ref("Limit"), _ref("Cursor")]
+    if operation.trimmed:
+        found.append(_ref("Fields"))
+    if operation.idempotency != "none":
+        required = operation.idempotency == "required"
+        found.append(_ref("IdempotencyKeyRequired" if required else "IdempotencyKey"))
+    if operation.if_match:
+        found.append(_ref("IfMatch"))
+    if operation.etag and operation.method == "GET":
+        found.append(_ref("IfNoneMatch"))
+    if operation.streaming:
+        found.append(_ref("LastEventId"))
+    if operation.permission != PUBLIC:
+        found.append(_ref("Tenant"))
+    return [*found, _ref("RequestId"), _ref("ApiVersion")]
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def _filter(one: Filter) -> Schema:
+    single = _single(one)
+    properties = {op: single for op in OPS[one.kind]}
+    if "in" in properties:
+        # Values separated by commas, as in every other list of ours.
+        properties["in"] = _many(one)
+    return {
+        "name": one.name,
+        "in": "query",
+        "required": False,
+        "style": "deepObject",
+        "explode": True,
+        "description": f"Filter: `{one.name}[op]=value` with {', '.join(OPS[one.kind])}.",
+        "schema": {"type": "object", "properties": properties, "additionalProperties": False},
+    }
+
+
+def _single(one: Filter) -> Schema:
+    if one.kind == "word":
+        return {"type": "string", "enum": list(one.words)}
+    if one.kind == "integer":
+        return {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
+    if one.kind == "boolean":
+        return {"type": "boolean"}
+    if one.kind == "time":
+        return {"type": "string", "format": "date-time"}
+    return {"type": "string", "maxLength": 200, "pattern": "^[^\\x00]*$"}
+
+
+def _many(one: Filter) -> Schema:
+    if one.kind == "word":
+        word = "(" + "|".join(map(re.escape, one.words)) + ")"
+        return {"type": "string", "pattern": f"^{word}(,{word}){{0,{MAX_IN - 1}}}$"}
+    return {"type": "string", "pattern": f"^[^\\x00,]{{1,100}}(,[^\\x00,]{{1,100}}){{0,{MAX_IN - 1}}}$"}
+
+
+def _responses(operation: Operation, by_type: dict[int, Schema]) -> dict[str, Schema]:
+    success: Schema = {"description": operation.summary, "headers": _headers(operation)}
+    if operation.answers is not None:
+        schema = by_type[id(operation.answers)]
+        if operation.listing:
+            schema = {
+                "type": "object",
+                "required": ["data", "has_more", "next_cursor"],
+                "properties": {
+                    "data": {"type": "array", "items": schema},
+                    "has_more": {"type": "boolean"},
+                    "next_cursor": {"type": ["string", "null"]},
+                },
+            }
+        success["content"] = {operation.media: {"schema": schema}}
+    responses = {str(operation.status): success}
+    if operation.etag and operation.method == "GET":
+        responses["304"] = {"description": "It has not changed since `If-None-Match`."}
+    for status in problems_of(operation):
+        responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    if operation.name in ("get_ready", "get_deep"):
+        responses["503"] = {"description": "Not now; the body says why.", "content": success["content"]}
+    return responses
+
+
+def problems_of(operation: Operation) -> list[int]:
+    """All error statuses an operation may answer, from its own declaration and from what it takes part in."""
+    found = {400, 429, 503, *operation.problems}
+    if operation.permission != PUBLIC:
+        found |= {401, 404}  # 404: the tenant that an operator names
+        if operation.permission != SIGNED_IN:
+            found.add(403)
+    if operation.body is not None:
+        found |= {413, 415}
+    if operation.idempotency != "none":
+        found |= {409, 422}
+    if operation.if_match:
+        found.add(412)
+    if operation.method != "GET":
+        found |= {403, 504}
+    return sorted(found)
+
+
+def _headers(operation: Operation) -> Schema:
+    names = ["RequestId", "ApiVersion", "RateLimit", "RateLimitPolicy"]
+    if operation.etag:
+        names.append("ETag")
+    if operation.idempotency != "none":
+        names.append("IdempotentReplayed")
+    spelled = {
+        "RequestId": "Request-Id",
+        "ApiVersion": "Api-Version",
+        "RateLimitPolicy": "RateLimit-Policy",
+        "IdempotentReplayed": "Idempotent-Replayed",
+    }
+    return {spelled.get(name, name): {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _problem(status: int) -> Schema:
+    document: Schema = {
+        "description": COMMON_PROBLEMS[status],
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
+                    "properties": {"status": {"const": status}, "title": {"const": TITLES[status]}},
+                }
+            }
+        },
+        "headers": {"Request-Id": {"$ref": "#/components/headers/RequestId"}},
+    }
+    if status in (429, 503):
+        document["headers"]["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+    if status == 401:
+        document["headers"]["WWW-Authenticate"] = {"$ref": "#/components/headers/WWWAuthenticate"}
+    return document
+
+
+def _parameter(name: str, where: str, description: str, schema: Schema, *, required: bool = False) -> Schema:
+    return {"name": name, "in": where, "required": required, "description": description, "schema": schema}
+
+
+_KEY: Schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+_PARAMETERS: Schema = {
+    "Limit": _parameter(
+        "limit",
+        "query",
+        "At most so many rows.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+    "Cursor": _parameter(
+        "cursor", "query", "`next_cursor` of the page before.", {"type": "string", "maxLength": 300}
+    ),
+    "Fields": _parameter(
+        "fields", "query", "Only these members of each thing (and `id`), separated by commas; all others are left out.", {"type": "string"}
+    ),
+    "IdempotencyKey": _parameter(
+        "Idempotency-Key", "header", "Makes a repetition safe: it gets the first answer again, for a day.", _KEY
+    ),
+    "IdempotencyKeyRequired": _parameter(
+        "Idempotency-Key",
+        "header",
+        "Required, because a phone may ring: a repetition gets the first answer again, for a day.",
+        _KEY,
+        required=True,
+    ),
+    "IfMatch": _parameter(
+        "If-Match", "header", "The ETag of the version to be changed; 412 when it is another by now.", {"type": "string"}
+    ),
+    "IfNoneMatch": _parameter(
+        "If-None-Match", "header", "The ETag that is known already; 304 while it is still that.", {"type": "string"}
+    ),
+    "LastEventId": _parameter(
+        "Last-Event-ID", "header", "Like `after_seq`: the number of the last event that was seen.", {"type": "string"}
+    ),
+    "Tenant": _parameter(
+        "Tenant",
+        "header",
+        "For operators: the tenant to act in. Without it the own one.",
+        {"type": "string", "pattern": "^tnt_[0-9a-z]{1,40}$"},
+    ),
+    "RequestId": _parameter(
+        "Request-Id",
+        "header",
+        "An id of your own for this request; it is on the answer, in our logs and on what follows from it.",
+        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+    ),
+    "ApiVersion": _parameter(
+        "Api-Version", "header", "The dated version wanted.", {"type": "string", "enum": [API_VERSION]}
+    ),
+}
+_HEADERS: Schema = {
+    "RequestId": {"description": "The id of this request.", "schema": {"type": "string"}},
+    "ApiVersion": {"description": "The version that answered.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "What is left: `\"reads\";r=899;t=1`.", "schema": {"type": "string"}},
+    "RateLimitPolicy": {"description": "The limit: `\"reads\";q=900;w=3`.", "schema": {"type": "string"}},
+    "ETag": {"description": "The version of the thing.", "schema": {"type": "string"}},
+    "IdempotentReplayed": {
+        "description": "`true` when this is the kept answer to an earlier request.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "RetryAfter": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
+    "WWWAuthenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
+}
+
+
+def text() -> bytes:
+    """The document as it is served and committed: indented, members in a fixed order."""
+    return orjson.dumps(build(), option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def markdown() -> str:
+    """The endpoints as tables, one a resource."""
+    lines: list[str] = []
+    for group in GROUPS:
+        lines += [f"### {group.tag}", "", group.description, "", "| endpoint | permission | what it does |", "|---|---|---|"]
+        lines += [
+            f"| `{operation.method} {operation.route}` | {operation.permission} | {operation.summary} |"
+            for operation in group.operations
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    if "--markdown" in sys.argv[1:]:
+        sys.stdout.write(markdown())
+    else:
+        sys.stdout.buffer.write(text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""Small types that several resources share."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Name = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+"""A name for people: something visible, no control characters."""
+Text = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$")]
+Email = Annotated[str, Meta(min_length=3, max_length=254)]
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+PhoneOrTarget = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x20\x7f]+$")]
+"""What to dial: a number (``+442071234567``), an extension, or a SIP address. No blanks or control characters."""
+
+
+class Body(Struct, forbid_unknown_fields=True):
+    """Base of request bodies: a member we do not know is refused, so a typing error cannot be overlooked."""

@@ -1,0 +1,34 @@
+"""All endpoints: what the application serves and the documents describe. A new resource is added here."""
+
+from api.http import call_actions
+from api.http.api_keys import api_keys
+from api.http.auth import auth
+from api.http.calls import calls
+from api.http.cdrs import cdrs
+from api.http.conferences import conferences
+from api.http.events import events
+from api.http.nodes import nodes
+from api.http.operation import Group, Operation
+from api.http.roles import roles
+from api.http.stream import stream
+from api.http.system import system
+from api.http.tenants import tenants
+from api.http.users import users
+
+GROUPS: tuple[Group, ...] = (
+    auth,
+    users,
+    roles,
+    api_keys,
+    tenants,
+    nodes,
+    call_actions.calls,
+    cdrs,
+    conferences,
+    events,
+    stream,
+    system,
+)
+assert calls is call_actions.calls  # noqa: S101  # actions join the group of their resource
+
+OPERATIONS: tuple[Operation, ...] = tuple(operation for group in GROUPS for operation in group.operations)
