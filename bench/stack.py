@@ -122,7 +122,11 @@ class Stack:
     def run(self, *words: str) -> str:
         """Run ``irisx WORDS`` to its end; what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "api.cli", *words], env=self.env, capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "api.cli", *words],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         if done.returncode:
             raise RuntimeError(f"irisx {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -149,13 +153,14 @@ class Stack:
         """Tell the store of a switch."""
         import asyncio
 
+        from core.config import SwitchAddress
         from core.storage import nodes
         from core.storage.database import Database
 
         async def add() -> None:
             db = await Database.open(self.env["DATABASE_URL"])
             try:
-                await nodes.ensure_node(db, name=name, url=url, secret=self.secret)
+                await nodes.ensure_nodes(db, [SwitchAddress(name, url)], secret=self.secret)
             finally:
                 await db.close()
 

@@ -100,6 +100,7 @@ class Bus:
         self._changed = asyncio.Event()
         self.listening = asyncio.Event()
         self.reconnects = 0
+        self._closing = False
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -110,7 +111,7 @@ class Bus:
             timeout=CONNECT_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=CONNECT_TIMEOUT_S,
-            socket_keepalive=True,
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         )
         bus = cls(redis.asyncio.Redis(connection_pool=pool))
         bus._handlers[REPLIES + bus.name] = bus._on_reply
@@ -118,9 +119,11 @@ class Bus:
         return bus
 
     async def aclose(self) -> None:
-        if self._listener is not None:
+        self._closing = True
+        while self._listener is not None and not self._listener.done():
+            # redis-py turns a cancellation that meets it while connecting into an error of its own: ask again.
             self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+            await asyncio.wait([self._listener], timeout=0.1)
         await self.redis.aclose()
         await self.redis.connection_pool.disconnect()
 
@@ -157,7 +160,7 @@ class Bus:
         if waiter is not None and not waiter.done():
             waiter.set_result(outcome)
 
-    async def serve(self, node: str, handler: Callable[[str, Order], None]) -> None:
+    async def serve(self, node: str, handler: Callable[[str, Order], object]) -> None:
         """Hear orders for ``node`` from now on; ``handler(reply_to, order)`` must not block."""
 
         def on_order(payload: bytes) -> None:
@@ -236,6 +239,8 @@ class Bus:
     # The listening connection -----------------------------------------------------------------------
 
     async def _hear(self, channel: str, handler: Handler) -> None:
+        if self._listener is not None and self._listener.done():
+            self._listener.result()  # a bug of ours ended it: say so instead of being deaf
         self._handlers[channel] = handler
         await self._quietly(lambda: self._pubsub.subscribe(channel))
 
@@ -251,7 +256,7 @@ class Bus:
 
     async def _listen(self) -> None:
         delay = FIRST_RETRY_S
-        while True:
+        while not self._closing:
             pubsub = self.redis.pubsub(ignore_subscribe_messages=True)
             try:
                 await pubsub.subscribe(*self._handlers)

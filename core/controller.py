@@ -8,14 +8,15 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 import trio
 
-from core.aio import open_bridge
+from core.aio import Bridge, open_bridge
 from core.bus import Bus
 from core.clock import now_us
 from core.config import Settings
@@ -28,6 +29,7 @@ from core.storage.database import Database
 from core.telephony.node import Parts, keep_node
 
 LOG = get_logger("controller")
+T = TypeVar("T")
 
 LOOK_S = 2.0
 PRESENCE_S = 1.0
@@ -62,21 +64,21 @@ async def serve(settings: Settings, *, name: str = "") -> None:
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         db = await _patiently(partial(bridge.run, partial(Database.open, max_size=6), settings.database_url))
-        stack.push_async_callback(_aclose, bridge.run, db.close)
+        stack.push_async_callback(_aclose, bridge, db.close)
         bus = await bridge.run(Bus.open, settings.redis_url)
-        stack.push_async_callback(_aclose, bridge.run, bus.aclose)
+        stack.push_async_callback(_aclose, bridge, bus.aclose)
         blobs = open_blobs(settings)
         parts = Parts(name, bridge, bus, db, settings.state_dir)
         LOG.info("controller started", name=name, pid=os.getpid())
         await _Fleet(parts, settings, blobs).run()
 
 
-async def _aclose(run, close) -> None:  # type: ignore[no-untyped-def]  # an exit callback, see `serve`
+async def _aclose(bridge: Bridge, close: Callable[[], Awaitable[None]]) -> None:
     with trio.CancelScope(shield=True), trio.move_on_after(3.0):
-        await run(close)
+        await bridge.run(close)
 
 
-async def _patiently(act):  # type: ignore[no-untyped-def]  # returns what `act` returns
+async def _patiently(act: Callable[[], Awaitable[T]]) -> T:
     """Wait for the database as long as it takes: a controller that starts first is no error."""
     delay = FIRST_RETRY_S
     while True:

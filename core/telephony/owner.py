@@ -29,6 +29,7 @@ from core.telephony.resync import Report
 from core.telephony.standby import Recent
 from core.telephony.translate import translate
 from core.telephony.watch import Watches
+from freeswitch.conf import sign_of_life
 from freeswitch.errors import EslError
 from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
 
@@ -41,8 +42,8 @@ Ts = TypeVarTuple("Ts")
 ORDERS_AT_ONCE = 64
 """Orders for one switch under way together; more are answered 'refused', so that nobody waits in the dark."""
 STATUS_S = 2.0
-SIGN_OF_LIFE_S = 5.0
-"""How often the switch is told that a controller is there; its dialplan waits four times as long."""
+SIGN_OF_LIFE_S = 3.0
+"""How often the switch is told that a controller is there; a sign holds for 10 s (`freeswitch.conf.life`)."""
 ENDED_LOOK_BACK_S = 60
 RETRY_S = 0.2
 RECOVERY_S = 6.0
@@ -132,7 +133,12 @@ class Owner:
 
     async def set_state(self, state: str) -> None:
         self.state = state
-        await self.parts.bridge.run(node_store.set_state, self.parts.db, self.node.id, state)
+        await self.parts.bridge.run(self._store_state, state)
+
+    async def _store_state(self, state: str) -> None:
+        told = await node_store.set_state(self.parts.db, self.node.id, state)
+        for tenant_id, entries in told.items():
+            await self.parts.bus.publish(tenant_id, entries)
 
     async def resync(self, reason: str) -> Report:
         """Compare with the switch's own list; see `core.telephony.resync`."""
@@ -300,19 +306,21 @@ class Owner:
 
     async def _show_life(self) -> None:
         """Tell the switch that a controller is there: its dialplan has a fallback for when none is."""
+        number = 0
         while True:
+            number += 1
             try:
-                until = now_us() // 1_000_000 + round(SIGN_OF_LIFE_S * 4)
-                await self.api(f"global_setvar irisx_controller_until={until}")
+                for line in sign_of_life(f"{self.lease.token}.{number}"):
+                    await self.api(line)
             except (EslError, PeerError, Conflict):
                 LOG.info("no sign of life was sent", node=self.node.id)
             await trio.sleep(SIGN_OF_LIFE_S)
 
     async def _report_status(self) -> None:
         while True:
-            if self.state == "draining" and not self.board.calls:
-                self.state = "drained"
             try:
+                if self.state == "draining" and not self.board.calls:
+                    await self.set_state("drained")
                 await self.parts.bridge.run(
                     node_store.set_status, self.parts.db, self.node.id, self.lease.token, self.status()
                 )
@@ -326,16 +334,31 @@ class Owner:
         seen: dict[str, object] = {
             "up": self.switch.up,
             "core_uuid": self.switch.core_uuid,
-            "owner": self.parts.name,
             "calls": len(self.board.calls),
+            "event_lag_ms": round(numbers.lag_ms, 1),
+            "events": numbers.events,
+            "gaps": numbers.doubts,
+            "events_dropped": numbers.dropped,
+            "events_lost_by_switch": numbers.lost_by_switch,
+            "reconnects": numbers.reconnects,
+            "restarts": numbers.restarts,
+            "commands": numbers.commands,
+            "commands_unanswered": numbers.unanswered,
             "resyncs": self.resyncs,
             "surprises": sum(self.board.surprises.values()),
+            "facts_written": self.ledger.written,
             "facts_waiting": self.ledger.waiting,
             "facts_lost": self.ledger.lost,
             "store_away": self.ledger.away,
             "orders_refused": self.orders_refused,
-            "link": msgspec.to_builtins(numbers),
         }
         if beat is not None:
-            seen["heartbeat"] = msgspec.to_builtins(beat)
+            seen |= {
+                "version": beat.version,
+                "uptime_s": beat.uptime_ms // 1000,
+                "sessions": beat.sessions,
+                "max_sessions": beat.max_sessions,
+                "sessions_per_second": beat.sessions_per_second,
+                "idle_cpu": round(beat.idle_cpu, 1),
+            }
         return seen
