@@ -1,0 +1,1 @@
+"""The commands of `irisx`: one module for each group. They speak to IRISX through its public API alone."""
