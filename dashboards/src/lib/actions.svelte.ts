@@ -2,7 +2,7 @@
  * Every action has a name, a key and a button. Pages hand theirs in while they are shown; the command palette,
  * the keyboard and the list of shortcuts all read from here.
  */
-import type { Component } from 'svelte';
+import { untrack, type Component } from 'svelte';
 import { recall, remember } from './theme.svelte';
 
 export interface Action {
@@ -93,7 +93,8 @@ export const actions = new Actions();
 export function useActions(list: () => readonly Action[]): void {
   const owner = Symbol('actions');
   $effect(() => {
-    actions.put(owner, list());
+    const mine = list();
+    untrack(() => actions.put(owner, mine));
   });
-  $effect(() => () => actions.drop(owner));
+  $effect(() => () => untrack(() => actions.drop(owner)));
 }

@@ -1,26 +1,12 @@
 /** Who is signed in, what they may do, and in which tenant they look. */
 import { forgetToken, get, keepToken, post, refresh, setTenant, signedIn, type ListPage } from './api/client';
 import { Problem } from './api/problem';
+import type { Schemas } from './api/types';
 import { recall, remember } from './theme.svelte';
 
-export interface Person {
-  id: string;
-  name: string;
-  email: string;
-  role: string;
-  tenant_id: string;
-}
-export interface Tenant {
-  id: string;
-  name: string;
-  state?: string;
-}
-
-interface SessionAnswer {
-  user: Person;
-  permissions: string[];
-  tenant: Tenant;
-}
+/** What `GET /v1/auth/session` says of the one who asks. */
+export type Person = Schemas['Myself'];
+export type Tenant = Pick<Schemas['Tenant'], 'id' | 'name'> & { state?: string };
 
 const TENANT = 'irisx.tenant';
 
@@ -53,17 +39,19 @@ class Session {
 
   async #load(): Promise<void> {
     setTenant('');
-    const answer = await get<SessionAnswer>('/v1/auth/session');
-    this.person = answer.user;
-    this.permissions = new Set(answer.permissions);
-    this.tenant = answer.tenant;
-    this.tenants = [answer.tenant];
+    const person = await get<Person>('/v1/auth/session');
+    this.permissions = new Set(person.permissions);
+    const own: Tenant = { id: person.tenant_id, name: person.tenant_id };
+    this.tenants = [own];
+    this.tenant = own;
+    this.person = person;
     if (!this.can('tenants:read')) return;
     try {
       const page = await get<ListPage<Tenant>>('/v1/tenants', { query: { limit: 200 } });
-      this.tenants = page.data;
-      const chosen = page.data.find((tenant) => tenant.id === recall(TENANT));
-      if (chosen && chosen.id !== answer.tenant.id) this.#look(chosen);
+      this.tenants = page.data.filter((tenant) => tenant.state !== 'deleted');
+      this.tenant = this.tenants.find((tenant) => tenant.id === own.id) ?? own;
+      const chosen = this.tenants.find((tenant) => tenant.id === recall(TENANT));
+      if (chosen && person.operator) this.#look(chosen);
     } catch (error) {
       if (!(error instanceof Problem)) throw error; // without the list there is just the own tenant
     }

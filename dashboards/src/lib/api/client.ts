@@ -4,6 +4,7 @@
  * The token is never stored: a reload asks for a new one with the cookie. When several requests find the token
  * expired, one refresh serves them all, and each is repeated once.
  */
+import { clock } from '../clock.svelte';
 import { Problem, asProblem, problemOf } from './problem';
 
 export interface Request {
@@ -32,6 +33,7 @@ export interface Identity {
 }
 
 /** A little before it ends: a request on its way must still be valid when it arrives. */
+const SKEW_MS = 3_000;
 const EARLY_MS = 20_000;
 
 let identity: Identity | null = null;
@@ -90,13 +92,17 @@ async function once(method: string, path: string, request: Request): Promise<Res
   if (request.ifMatch) headers['if-match'] = request.ifMatch;
   const limit = AbortSignal.timeout(request.timeoutMs ?? 20_000);
   const signal = request.signal && 'any' in AbortSignal ? AbortSignal.any([request.signal, limit]) : (request.signal ?? limit);
-  return fetch(address(path, request.query), {
+  const response = await fetch(address(path, request.query), {
     method,
     headers,
     credentials: 'same-origin',
     ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
     signal
   });
+  // The header has whole seconds: a small difference is none.
+  const ahead = Date.parse(response.headers.get('date') ?? '') - Date.now();
+  if (Number.isFinite(ahead)) clock.skew = Math.abs(ahead) > SKEW_MS ? ahead : 0;
+  return response;
 }
 
 /** One request. Raises `Problem`, and nothing else. */

@@ -16,7 +16,7 @@ import Volume2 from '@lucide/svelte/icons/volume-2';
 import type { Call } from '$lib/api/types';
 import { isMuted, liveLegs, runningRecordings } from '$lib/words/states';
 
-export type OrderId = 'answer' | 'hold' | 'unhold' | 'mute' | 'unmute' | 'dtmf' | 'play' | 'record' | 'record_stop' | 'transfer' | 'bridge' | 'monitor' | 'hangup';
+export type OrderId = 'answer' | 'hold' | 'unhold' | 'mute' | 'unmute' | 'dtmf' | 'play' | 'record' | 'record_stop' | 'transfer' | 'transfer_complete' | 'transfer_cancel' | 'bridge' | 'monitor' | 'hangup';
 
 export interface Asked {
   method: string;
@@ -44,6 +44,8 @@ const path = (call: Call, rest: string): string => `/v1/calls/${call.id}/${rest}
 const over = (call: Call): string => (call.state === 'ended' ? 'The call has ended' : call.in_doubt ? 'Its switch is out of reach' : '');
 const connected = (call: Call): string => over(call) || (call.answered_us || ['answered', 'bridged', 'held'].includes(call.state) ? '' : 'Nobody has answered yet');
 const simple = (rest: string) => (call: Call): Asked => ({ method: 'POST', path: path(call, rest), body: {} });
+/** A third side is on the line while somebody asks before a transfer. */
+const consulting = (call: Call): boolean => liveLegs(call).length >= 3 && !call.conference;
 const always = (): boolean => true;
 
 export const ORDERS: readonly CallOrder[] = [
@@ -66,10 +68,13 @@ export const ORDERS: readonly CallOrder[] = [
   },
   {
     id: 'record_stop', words: 'Stop recording', key: 'r', icon: Square, done: 'Recording stopped',
-    fits: (call) => runningRecordings(call).length > 0, blocked: over,
+    fits: (call) => runningRecordings(call).length > 0,
+    blocked: (call) => over(call) || (recordingId(call) ? '' : 'The switch began it by itself; it ends with the call'),
     request: (call) => ({ method: 'PATCH', path: path(call, `recordings/${recordingId(call)}`), body: { action: 'stop' } })
   },
   { id: 'transfer', words: 'Transfer', key: 't', icon: PhoneForwarded, done: 'Transferred', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'transfer'), body: { mode: 'blind', to: '+442079460000' } }) },
+  { id: 'transfer_complete', words: 'Connect them', key: 'y', icon: PhoneForwarded, done: 'Connected', fits: consulting, blocked: over, request: simple('transfer/complete') },
+  { id: 'transfer_cancel', words: 'Call the transfer off', key: 'n', icon: PhoneOff, done: 'Back with the caller', fits: consulting, blocked: over, request: simple('transfer/cancel') },
   { id: 'bridge', words: 'Join with a call', key: 'b', icon: Link2, done: 'Joined', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'bridge'), body: { call_id: 'call_…' } }) },
   {
     id: 'monitor', words: 'Listen in', key: 'l', icon: Ear, done: 'Your phone rings', fits: always,
@@ -79,10 +84,10 @@ export const ORDERS: readonly CallOrder[] = [
   { id: 'hangup', words: 'Hang up', key: 'e', icon: PhoneOff, done: 'Hung up', fits: always, blocked: (call) => (call.state === 'ended' ? 'The call has ended' : ''), destroys: true, request: (call) => ({ method: 'DELETE', path: `/v1/calls/${call.id}` }) }
 ];
 
-/** The API names a running recording by its leg and start; the newest running one is meant here. */
+/** The newest running recording. Its id is in the file's name, where the controller put it. */
 export function recordingId(call: Call): string {
-  const running = runningRecordings(call).at(-1) as (ReturnType<typeof runningRecordings>[number] & { id?: string }) | undefined;
-  return running?.id ?? running?.leg ?? '';
+  const name = runningRecordings(call).map((item) => (item.path.split('/').at(-1) ?? '').split('.')[0] ?? '');
+  return name.findLast((id) => id.startsWith('rec_')) ?? '';
 }
 
 /** `2 people`: who hears something when a call ends. */

@@ -24,13 +24,16 @@ export function parseFrame(text: string): Frame {
     case 'gap':
       return { kind: 'gap', resumeAt: whole(raw['resume_at']) };
     case 'event':
-      return { kind: 'event', event: eventOf((raw['event'] ?? raw) as Raw) };
+      return { kind: 'event', event: eventOf(entryIn(raw)) };
     case 'error':
       return { kind: 'error', code: String(raw['code'] ?? 'error'), detail: String(raw['detail'] ?? '') };
     default:
       throw new Error(`unknown frame ${name || '(none)'}`);
   }
 }
+
+/** The entry itself, or the frame's own members. */
+const entryIn = (raw: Raw): Raw => (raw['event'] ?? ('seq' in raw ? raw : raw['data'])) as Raw;
 
 function whole(value: unknown): number {
   const got = num(value);

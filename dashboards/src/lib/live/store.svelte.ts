@@ -28,7 +28,7 @@ class LiveStore {
   history = $state.raw<readonly Sample[]>([]);
   /** Entries that an operator should look at, newest last; the tail forgets them sooner. */
   problems = $state.raw<readonly LogEvent[]>([]);
-  /** Changes that people made (switches, users, keys ...), newest last. */
+  /** What people did rather than what calls do by themselves (orders, conferences), newest last. */
   changes = $state.raw<readonly LogEvent[]>([]);
   /** When the page was last known to equal the store. */
   goodAt = $state(0);
@@ -80,7 +80,7 @@ class LiveStore {
       this.#seen = event.seq;
       if (event.type === 'call.created') this.#began += 1;
       if (isProblem(event)) problems.push(event);
-      else if (!event.data.call) changes.push(event);
+      else if (event.type === 'call.ordered' || event.type.startsWith('conference.')) changes.push(event);
     }
     this.#failed += problems.length;
     if (problems.length) this.problems = [...this.problems, ...problems].slice(-PROBLEMS_KEPT);

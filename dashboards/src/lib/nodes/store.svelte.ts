@@ -1,39 +1,70 @@
-/** The switches, read again every few seconds while somebody looks, at once when the log speaks of one. */
+/** The switches, read again every few seconds while somebody looks. */
 import { get, type ListPage } from '$lib/api/client';
 import { asProblem, type Problem } from '$lib/api/problem';
-import { live } from '$lib/live/store.svelte';
+import type { Schemas } from '$lib/api/types';
+import { clock } from '$lib/clock.svelte';
 import { session } from '$lib/session.svelte';
 
+/** What a row shows, taken together from the controller's report, the switch's heartbeat and the link's counters. */
 export interface NodeStatus {
   up: boolean;
-  core_uuid: string;
   version: string;
   uptime_s: number;
   sessions: number;
   max_sessions: number;
+  peak_sessions: number;
   sessions_per_second: number;
+  /** Percent. NaN before the first heartbeat. */
   idle_cpu: number;
   calls: number;
-  event_lag_ms: number;
-  gaps: number;
+  lag_ms: number;
+  /** Events that were lost, by the switch or by us; each loss led to a resync. */
+  losses: number;
   reconnects: number;
   resyncs: number;
   surprises: number;
+  /** The controller keeps facts on its disk because the database is away. */
+  store_away: boolean;
 }
 
-export interface Node {
-  id: string;
-  name: string;
-  host: string;
-  port: number;
-  state: string;
-  owner: string;
-  fence: number;
-  default_tenant: string;
-  dial_template: string;
+export type NodeAnswer = Schemas['NodeInfo'];
+
+export interface Node extends Omit<NodeAnswer, 'status'> {
   status: NodeStatus;
-  status_at: string | null;
-  created_at: string;
+  /** The last status is so old that nobody watches the switch now. */
+  old: boolean;
+}
+
+type Part = Record<string, unknown>;
+const part = (value: unknown): Part => (typeof value === 'object' && value !== null ? (value as Part) : {});
+const num = (value: unknown, otherwise = 0): number => (typeof value === 'number' ? value : otherwise);
+
+export function nodeOf(answer: NodeAnswer, now: number): Node {
+  const said: Part = answer.status;
+  const beat = part(said['heartbeat']);
+  const link = part(said['link']);
+  const old = !answer.status_at || now - Date.parse(answer.status_at) > OLD_MS;
+  return {
+    ...answer,
+    old,
+    status: {
+      up: said['up'] === true && !old,
+      version: String(beat['version'] ?? '').split(/[+~-]/)[0] ?? '',
+      uptime_s: num(beat['uptime_ms']) / 1000,
+      sessions: num(beat['sessions'], num(said['calls'])),
+      max_sessions: num(beat['max_sessions']),
+      peak_sessions: num(beat['peak_sessions']),
+      sessions_per_second: num(beat['sessions_per_second']),
+      idle_cpu: num(beat['idle_cpu'], Number.NaN),
+      calls: num(said['calls']),
+      lag_ms: num(link['lag_ms']),
+      losses: num(link['lost_by_switch']) + num(link['dropped']) + num(said['facts_lost']),
+      reconnects: num(link['reconnects']),
+      resyncs: num(said['resyncs']),
+      surprises: num(said['surprises']),
+      store_away: said['store_away'] === true
+    }
+  };
 }
 
 export interface NodeSample {
@@ -44,11 +75,10 @@ export interface NodeSample {
   lag: number;
 }
 
-const NO_STATUS: NodeStatus = { up: false, core_uuid: '', version: '', uptime_s: 0, sessions: 0, max_sessions: 0, sessions_per_second: 0, idle_cpu: 0, calls: 0, event_lag_ms: 0, gaps: 0, reconnects: 0, resyncs: 0, surprises: 0 };
 const EVERY_MS = 3_000;
 const SAMPLES = 200;
 /** A status older than this is not the present one any more: the owner writes it every few seconds. */
-export const OLD_MS = 30_000;
+export const OLD_MS = 12_000;
 
 class Nodes {
   list = $state.raw<readonly Node[]>([]);
@@ -69,8 +99,8 @@ class Nodes {
   async read(): Promise<void> {
     if (!session.can('nodes:read')) return;
     try {
-      const page = await get<ListPage<Node>>('/v1/nodes', { query: { limit: 200 } });
-      this.list = page.data.map((node) => ({ ...node, status: { ...NO_STATUS, ...node.status } })).sort((a, b) => a.name.localeCompare(b.name));
+      const page = await get<ListPage<NodeAnswer>>('/v1/nodes', { query: { limit: 200 } });
+      this.list = page.data.map((node) => nodeOf(node, Date.now() + clock.skew)).sort((a, b) => a.name.localeCompare(b.name));
       this.problem = null;
       this.loaded = true;
       this.readAt = Date.now();
@@ -83,7 +113,7 @@ class Nodes {
   #remember(): void {
     const next = new Map<string, readonly NodeSample[]>();
     for (const { id, status } of this.list) {
-      const sample = { at: this.readAt, sessions: status.sessions, cps: status.sessions_per_second, idle: status.idle_cpu, lag: status.event_lag_ms };
+      const sample = { at: this.readAt, sessions: status.sessions, cps: status.sessions_per_second, idle: status.idle_cpu, lag: status.lag_ms };
       next.set(id, [...(this.history.get(id) ?? []).slice(1 - SAMPLES), sample]);
     }
     this.history = next;
@@ -106,15 +136,3 @@ class Nodes {
 }
 
 export const nodes = new Nodes();
-
-/** Reads the switches at once when the log tells of a change to one. Call while a component is set up. */
-export function followNodeEvents(): void {
-  let seen = -1;
-  $effect(() => {
-    const last = live.changes.findLast((event) => event.type.startsWith('node.'));
-    if (last && last.seq > seen) {
-      if (seen >= 0) void nodes.read();
-      seen = last.seq;
-    } else if (seen < 0) seen = 0;
-  });
-}

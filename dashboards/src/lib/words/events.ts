@@ -39,30 +39,18 @@ const TITLES: Readonly<Record<string, readonly [string, Tone]>> = {
   'conference.muted': ['Muted in the conference', 'attention'],
   'conference.unmuted': ['Unmuted in the conference', 'plain'],
   'conference.ended': ['Conference ended', 'plain'],
-  'node.added': ['Switch added', 'info'],
-  'node.created': ['Switch added', 'info'],
-  'node.updated': ['Switch settings changed', 'info'],
-  'node.deleted': ['Switch removed', 'attention'],
-  'node.up': ['Switch reached', 'good'],
-  'node.down': ['Switch lost', 'bad'],
-  'node.draining': ['Switch is draining', 'attention'],
-  'node.drained': ['Switch is drained', 'info'],
-  'node.resumed': ['Switch back in service', 'good'],
-  'node.resynced': ['Switch compared with the store', 'info'],
-  'node.taken_over': ['Switch taken over by another controller', 'attention'],
-  'user.created': ['User added', 'info'],
-  'user.updated': ['User changed', 'info'],
-  'user.deactivated': ['User switched off', 'attention'],
-  'role.created': ['Role added', 'info'],
-  'role.updated': ['Role changed', 'info'],
-  'role.deleted': ['Role removed', 'attention'],
-  'api_key.created': ['API key made', 'attention'],
-  'api_key.revoked': ['API key revoked', 'attention'],
-  'api_key.rotated': ['API key rotated', 'info'],
-  'tenant.created': ['Tenant added', 'info'],
-  'tenant.updated': ['Tenant changed', 'info'],
-  'tenant.suspended': ['Tenant suspended', 'bad'],
-  'tenant.resumed': ['Tenant active again', 'good']
+  'call.ordered': ['Order given', 'info'],
+  'call.monitored': ['Somebody listens in', 'attention']
+};
+
+/** The orders that `call.ordered` tells of, as what somebody did. */
+const DID: Readonly<Record<string, string>> = {
+  'call.originate': 'Call placed', 'call.answer': 'Answered by order', 'call.hangup': 'Hung up by order', 'call.hold': 'Put on hold by order',
+  'call.unhold': 'Taken off hold by order', 'call.mute': 'Muted by order', 'call.unmute': 'Unmuted by order', 'call.dtmf': 'Keys sent',
+  'call.play': 'Sound played', 'call.play_stop': 'Sound stopped', 'call.record_start': 'Recording ordered', 'call.record_stop': 'Recording stopped by order',
+  'call.record_pause': 'Recording paused', 'call.record_resume': 'Recording resumed', 'call.transfer_blind': 'Transferred by order',
+  'call.transfer_attended': 'Consultation begun', 'call.transfer_complete': 'Consultation connected', 'call.transfer_cancel': 'Consultation called off',
+  'call.bridge': 'Joined with another call', 'call.monitor': 'Listening in ordered', 'call.monitor_stop': 'Listening in ended'
 };
 
 const text = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : '');
@@ -89,6 +77,12 @@ export function sentence(event: LogEvent): Sentence {
     const why = cause(text(data['cause']) || call.hangup_cause);
     said.push(why.words);
     colour = why.tone;
+  } else if (event.type === 'call.ordered') {
+    const action = text(data['action']);
+    const status = text(data['status']);
+    if (status && status !== 'done') colour = 'bad';
+    said.push(status && status !== 'done' ? text(data['detail']) || status : '', text(data['actor']));
+    return { words: DID[action] ?? (action ? title(action).words : words), detail: said.filter(Boolean).join(' · '), tone: colour };
   } else if (event.type === 'call.leg_ended') {
     said.push(cause(text(data['cause'])).words);
   } else if (event.type === 'call.dtmf') {
@@ -113,14 +107,14 @@ export function isProblem(event: LogEvent): boolean {
     const name = event.data.call?.hangup_cause ?? '';
     return cause(name).tone === 'bad' || Boolean(event.data.call?.inferred);
   }
-  return event.type === 'call.in_doubt' || title(event.type).tone === 'bad' || event.type === 'node.taken_over';
+  return event.type === 'call.in_doubt';
 }
 
 /** The page that an entry's resource has, if it has one. */
 export function addressOf(event: LogEvent): string | null {
   const call = event.data.call;
   if (call) return `/admin/calls/${call.id}`;
-  if (event.type.startsWith('node.')) return '/admin/nodes';
-  if (/^(user|role|api_key|session)\./.test(event.type)) return '/admin/access';
+  if (event.resource.startsWith('call_')) return `/admin/calls/${event.resource}`;
+  if (event.type.startsWith('conference.')) return '/admin/conferences';
   return null;
 }

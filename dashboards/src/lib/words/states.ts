@@ -68,16 +68,12 @@ export function nodeState(state: string, up: boolean): State {
 }
 
 const HEALTH: Readonly<Record<string, State>> = {
-  operational: { word: 'Working', tone: 'good', help: 'Working as it should' },
-  ok: { word: 'Working', tone: 'good', help: 'Working as it should' },
-  up: { word: 'Working', tone: 'good', help: 'Working as it should' },
-  degraded: { word: 'Slow or partly working', tone: 'attention', help: 'Works with limits' },
-  partial: { word: 'Partly working', tone: 'attention', help: 'Some of it does not work' },
-  maintenance: { word: 'Under maintenance', tone: 'info', help: 'Taken out on purpose' },
-  down: { word: 'Not working', tone: 'bad', help: 'Does not work at all' },
-  outage: { word: 'Not working', tone: 'bad', help: 'Does not work at all' },
-  major_outage: { word: 'Not working', tone: 'bad', help: 'Does not work at all' },
-  unknown: { word: 'Not known', tone: 'attention', help: 'Nothing was heard of it' }
+  good: { word: 'Working', tone: 'good', help: 'Working as it should' },
+  attention: { word: 'Needs a look', tone: 'attention', help: 'Works, but somebody should look' },
+  bad: { word: 'Not working', tone: 'bad', help: 'Does not work now' },
+  notice: { word: 'Notice', tone: 'info', help: 'Worth knowing, nothing stopped' },
+  degraded: { word: 'Degraded', tone: 'attention', help: 'Worked with limits' },
+  down: { word: 'Outage', tone: 'bad', help: 'Did not work' }
 };
 
 export const health = (name: string): State => HEALTH[name] ?? unknown(name);

@@ -1,0 +1,83 @@
+// Pictures of every page for looking at: node tests/shots.mjs FOLDER [--url URL --email E --password P]
+//   [--browsers chromium,firefox] [--only calls,nodes] [--widths 1440,390] [--themes light,dark]
+import { mkdirSync } from 'node:fs';
+import { launch } from './browser.mjs';
+import { EMAIL, PASSWORD, serve } from './fake-api.mjs';
+
+const option = (name, otherwise) => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? otherwise : process.argv[at + 1];
+};
+const folder = process.argv[2];
+mkdirSync(folder, { recursive: true });
+const fake = option('url') ? null : await serve({ rate: 12, calls: 140 });
+const url = option('url', fake?.url);
+const only = option('only')?.split(',');
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+for (const browser of option('browsers', 'chromium').split(',')) {
+  const machine = await launch(browser);
+  for (const theme of option('themes', 'light,dark').split(',')) {
+    for (const width of option('widths', '1440,390').split(',').map(Number)) {
+      const page = await machine.page({ width, height: width > 700 ? 900 : 844, theme });
+      const shot = (name) => page.screenshot({ path: `${folder}/${name}-${width}-${theme}-${browser}.png` });
+      const wanted = (name) => !only || only.includes(name);
+      await page.goto(`${url}/login`);
+      await page.waitForSelector('#password');
+      if (wanted('login')) await shot('login');
+      await page.type('#email', option('email', EMAIL));
+      await page.type('#password', option('password', PASSWORD));
+      await page.click('button[type=submit]');
+      await page.waitForSelector('[data-connection=live]', { timeout: 15000 });
+      const pages = { overview: '/admin', calls: '/admin/calls', nodes: '/admin/nodes', cdrs: '/admin/cdrs', conferences: '/admin/conferences', events: '/admin/events', access: '/admin/access', keys: '/admin/access?tab=keys', status: '/status' };
+      for (const [name, path] of Object.entries(pages)) {
+        if (!wanted(name)) continue;
+        await page.goto(`${url}${path}`);
+        await page.waitForSelector('h1');
+        await sleep(name === 'overview' ? 9000 : 2500);
+        await shot(name);
+        if (name === 'calls') {
+          await page.keyboard.press('j');
+          await page.keyboard.press('j');
+          await page.keyboard.press('o');
+          await sleep(1200);
+          await shot('calls-pane');
+        }
+      }
+      if (wanted('call')) {
+        await page.goto(`${url}/admin/calls?state%5Bin%5D=bridged`);
+        await page.waitForSelector('tr[data-state=bridged] a');
+        await page.evaluate(() => document.querySelector('tr[data-state=bridged] a').click());
+        await page.waitForSelector('[data-call-page]');
+        await sleep(1800);
+        await shot('call');
+        await page.goto(`${page.url()}?tab=ladder`);
+        await sleep(1500);
+        await shot('call-ladder');
+      }
+      if (wanted('palette')) {
+        await page.goto(`${url}/admin/calls`);
+        await sleep(1500);
+        await page.keyboard.down('Control');
+        await page.keyboard.press('k');
+        await page.keyboard.up('Control');
+        await sleep(800);
+        await shot('palette');
+        await page.keyboard.press('Escape');
+        await sleep(300);
+        await page.keyboard.press('?');
+        await sleep(600);
+        await shot('shortcuts');
+        await page.keyboard.press('Escape');
+        await sleep(200);
+        await page.keyboard.press('c');
+        await sleep(600);
+        await shot('place');
+      }
+      if (page.problems.length) console.log(browser, theme, width, page.problems);
+      await page.leave();
+    }
+  }
+  await machine.close();
+}
+await fake?.close();
