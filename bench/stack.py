@@ -123,6 +123,7 @@ class Stack:
         """Run ``irisx WORDS`` to its end; what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "api.cli", *words],
+            check=False,
             env=self.env,
             capture_output=True,
             text=True,
@@ -179,7 +180,7 @@ class Stack:
     def esl(self, name: str, line: str) -> str:
         """One api command on a switch, over a plain socket."""
         with raw_esl(self.switches[name][1]) as ask:
-            return ask(line)
+            return str(ask(line))
 
 
 class Api:
