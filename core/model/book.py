@@ -122,7 +122,7 @@ class Book:
         """The call that a new leg belongs to, and whether it is so only because a leg in it named this one."""
         for name in (channel.other_leg, channel.call_uuid, channel.bond, channel.loopback):
             if name and name != channel.uuid:
-                call = self.call_of(name)
+                call = self.call_of(name) or self._call_of_early(name)
                 if call is not None and self._same_tenant(call, channel):
                     return call, False
         named_by = self._refs.get(channel.uuid)
@@ -135,6 +135,15 @@ class Book:
             if call is not None and self._same_tenant(call, channel):
                 return call, False
         return None, False
+
+    def _call_of_early(self, uuid: str) -> Call | None:
+        """The call of a leg that is still waiting for its details: a loopback's far half is created first, and names
+        the near half, whose first events name the caller's leg."""
+        for fact in self._early.get(uuid, ()):
+            call = self.call_of(fact.channel.other_leg)
+            if call is not None:
+                return call
+        return None
 
     def _same_tenant(self, call: Call, channel: Channel) -> bool:
         if not channel.tenant or channel.tenant == call.tenant_id:

@@ -143,7 +143,19 @@ class Reading:
 
 def _label(event: Event) -> str:
     name = event.name
+    if name == "COMMAND" or name.startswith("ARRAY::"):
+        # What `uuid_broadcast` queues for a channel is fired a second time, as PRIVATE_COMMAND, and then carries both
+        # names; the switch itself goes by the second.
+        name = _last_name(event)
     return f"CUSTOM:{event.subclass}" if name == "CUSTOM" else name
+
+
+def _last_name(event: Event) -> str:
+    name = event.name
+    for header, value in event.items():
+        if header == "Event-Name":
+            name = value[-1] if isinstance(value, list) else value
+    return name
 
 
 def _call(call: Call) -> dict[str, Any]:
