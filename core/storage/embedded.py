@@ -17,6 +17,7 @@ import fcntl
 import importlib.util
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -93,6 +94,9 @@ class _Child:
         if self._keeper is not None:
             self._keeper.join(STOP_S)
             self._keeper = None
+        if self._run_dir is not None and self._run_dir.parent != self.state_dir:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+            self._run_dir = None
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

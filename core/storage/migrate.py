@@ -17,6 +17,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -84,4 +85,17 @@ def _with_connection(url: str, act: Callable[[Connection], T]) -> T:
             await engine.dispose()
 
     with translated():
-        return asyncio.run(go())
+        try:
+            return asyncio.run(go())
+        except DBAPIError as exc:
+            raise _drivers_own(exc) from None
+
+
+def _drivers_own(exc: BaseException) -> BaseException:
+    """The driver's error inside SQLAlchemy's."""
+    inner: BaseException | None = exc
+    while inner is not None and not isinstance(
+        inner, asyncpg.PostgresError | asyncpg.InterfaceError | OSError
+    ):
+        inner = inner.__cause__
+    return inner or exc

@@ -75,6 +75,8 @@ class Runner(Struct, frozen=True):
     def admit(self, *folders: Path) -> None:
         """Let the server's user pass through ``folders`` (they stay unreadable)."""
         if self.mode != "nobody":
+            # They were nobody's if it was another mode's turn before.
+            self.take_over(folders[-1])
             return
         for folder in folders:
             folder.chmod(0o711)
@@ -194,8 +196,9 @@ def server_command(data_dir: Path, run_dir: Path, runner: Runner, *, durable: bo
         "max_parallel_workers_per_gather": "0",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        "log_min_messages": "warning",
-        # A failed statement's text and detail quote values: telephone numbers, names.
+        # What a failed statement says quotes values (telephone numbers, names): its client hears it, the log
+        # gets what the server says of itself. In this setting "log" is above "error".
+        "log_min_messages": "log",
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
     }

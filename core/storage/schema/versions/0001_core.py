@@ -178,12 +178,14 @@ create table jobs (
     created_by text not null default '',
     request_id text not null default '',
     created_at timestamptz not null default now(),
+    -- The place in lists, as everywhere: microseconds.
+    created_us bigint not null default (extract(epoch from now()) * 1000000)::bigint,
     started_at timestamptz,
     beat_at timestamptz,
     ended_at timestamptz,
     primary key (tenant_id, id)
 );
-create index jobs_newest on jobs (tenant_id, created_at desc, id desc);
+create index jobs_newest on jobs (tenant_id, created_us desc, id desc);
 create index jobs_open on jobs (beat_at) where state in ('queued', 'running');
 
 create table incidents (
