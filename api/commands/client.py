@@ -7,14 +7,16 @@ did not come is reported as unknown, never repeated.
 import platform
 import uuid
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
-
-import httpx
+from typing import TYPE_CHECKING, Any, Self
 
 from api.commands import profile
 from api.commands.common import Failure
 from api.commands.profile import Profile
+
+if TYPE_CHECKING:
+    import httpx
 
 READ_S = 15.0
 """More than the API itself waits for a controller (10 s)."""
@@ -29,6 +31,8 @@ class Client:
     """One conversation with the API."""
 
     def __init__(self, who: Profile, *, key: str | None = None) -> None:
+        import httpx
+
         self.who = who
         headers = {"User-Agent": f"irisx-cli ({platform.system()})", "Accept": "application/json"}
         if credential := who.key if key is None else key:
@@ -88,6 +92,8 @@ class Client:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
+        import httpx
+
         flat = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in (params or {}).items()}
         try:
             answer = self._http.request(method, path, params=flat, json=body, headers=headers)
@@ -114,7 +120,7 @@ class Refused(Failure):
         self.code = code
 
 
-def _refusal(answer: httpx.Response, who: Profile) -> Failure:
+def _refusal(answer: "httpx.Response", who: Profile) -> Failure:
     try:
         problem = answer.json()
         detail = str(problem.get("detail") or problem.get("title") or "refused")
@@ -123,12 +129,12 @@ def _refusal(answer: httpx.Response, who: Profile) -> Failure:
         return Refused(
             f"{who.url} answered {answer.status_code}, and not as IRISX does", answer.status_code, ""
         )
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
         detail = f"{detail}: irisx login, or set IRISX_API_KEY" if who.key else "not signed in: irisx login"
-    elif answer.status_code == httpx.codes.TOO_MANY_REQUESTS and (wait := answer.headers.get("Retry-After")):
+    elif answer.status_code == HTTPStatus.TOO_MANY_REQUESTS and (wait := answer.headers.get("Retry-After")):
         detail = f"{detail}; try again in {wait} s"
     request = str(problem.get("request_id", ""))
-    if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and request:
+    if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and request:
         detail = f"{detail} (request {request})"
     return Refused(detail, answer.status_code, code)
 

@@ -7,14 +7,15 @@ import json
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.sync.client import ClientConnection, connect
 
 from api.commands.client import Client, Refused
 from api.commands.common import Failure
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 FIRST_PAUSE_S = 0.2
 MAX_PAUSE_S = 10.0
@@ -105,6 +106,10 @@ def follow(
 def _connection(
     client: Client, after: int | None, types: Sequence[str], resources: Sequence[str], stop: threading.Event
 ) -> Iterator[Item]:
+    # Only now: `--help` and most commands have no stream.
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+    from websockets.sync.client import connect
+
     asked: dict[str, Any] = {"type": "subscribe", "token": _token(client)}
     asked |= {"types": list(types)} if types else {}
     asked |= {"resources": list(resources)} if resources else {}
@@ -131,7 +136,7 @@ def _token(client: Client) -> str:
         raise _Cut(str(failure)) from failure
 
 
-def _frames(socket: ClientConnection, stop: threading.Event) -> Iterator[Item]:
+def _frames(socket: "ClientConnection", stop: threading.Event) -> Iterator[Item]:
     silent = 0.0
     while not stop.is_set():
         try:
@@ -158,10 +163,8 @@ def _frames(socket: ClientConnection, stop: threading.Event) -> Iterator[Item]:
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.reason:
-        return error.rcvd.reason
-    return (
-        "the connection broke"
-        if isinstance(error, ConnectionClosed)
-        else f"no stream ({type(error).__name__})"
-    )
+    from websockets.exceptions import ConnectionClosed
+
+    if not isinstance(error, ConnectionClosed):
+        return f"no stream ({type(error).__name__})"
+    return error.rcvd.reason if error.rcvd is not None and error.rcvd.reason else "the connection broke"

@@ -6,8 +6,10 @@ supervisor from bringing a dead controller back. Lines that do not fit are count
 
 import contextlib
 import queue
+import sys
 import threading
 
+import msgspec
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
@@ -86,3 +88,35 @@ class Terminal:
                     self._console.print(
                         f"({missed} lines were not shown: the terminal did not take them)", style="dim"
                     )
+
+
+class JsonLines:
+    """The same for programs: one JSON object a line. A reader that stops reading is its own business: we wait."""
+
+    def begin(self, number: int, total: int, name: str, about: str) -> None:
+        self._put(event="begin", number=number, total=total, name=name, about=about)
+
+    def done(self, number: int, total: int, name: str, about: str, seconds: float) -> None:
+        self._put(
+            event="ready", number=number, total=total, name=name, about=about, seconds=round(seconds, 3)
+        )
+
+    def note(self, name: str, text: str, *, bad: bool = False) -> None:
+        self._put(event="note", name=name, text=text, bad=bad)
+
+    def log(self, name: str, line: Line) -> None:
+        self._put(event="log", name=name, level=line.level, text=line.text)
+
+    def box(self, title: str, lines: list[tuple[str, str]], foot: str) -> None:
+        self._put(event="running", **dict(lines))
+
+    def say(self, text: str, style: str = "") -> None:
+        self._put(event="said", text=text)
+
+    def close(self) -> None:
+        pass
+
+    def _put(self, **what: object) -> None:
+        with contextlib.suppress(OSError):
+            sys.stdout.write(msgspec.json.encode(what).decode() + "\n")
+            sys.stdout.flush()

@@ -15,6 +15,8 @@ from typing import IO, Protocol
 
 import trio
 
+from core.errors import IrisxError
+
 CHILD = Path(__file__).with_name("child.py")
 KILL_S = 5.0
 """After SIGKILL the kernel needs a moment, not this long."""
@@ -172,8 +174,7 @@ class Server(Part):
     async def start(self) -> None:
         try:
             url = await trio.to_thread.run_sync(self._server.start)
-        except Exception as error:
-            # Its errors are many (files, users, missing binaries); for us they are one: it did not come up.
+        except (IrisxError, OSError) as error:
             raise PartFailed(f"{self.name}: {error}") from error
         if url != self._url:
             raise PartFailed(f"{self.name} listens at another place than the others were told")

@@ -34,11 +34,8 @@ class Prepared(Struct, frozen=True):
 async def _fill(settings: Settings) -> tuple[list[str], tuple[str, str] | None]:
     database = await Database.open(settings.database_url, max_size=2)
     try:
-        names = []
-        for switch in settings.switches:
-            await node_store.register(database, name=switch.name, url=switch.url, secret=settings.secret)
-            names.append(switch.name)
-        return names, await first_operator(database)
+        nodes = await node_store.ensure_nodes(database, settings.switches, secret=settings.secret)
+        return [node.name for node in nodes], await first_operator(database)
     finally:
         await database.close()
 

@@ -6,7 +6,7 @@ import sys
 import trio
 
 from api.up import logs, plan
-from api.up.console import Terminal
+from api.up.console import JsonLines, Terminal
 from api.up.parts import Part, PartFailed
 from api.up.plan import Choices, Plan
 from api.up.statedir import Occupied, StateDir
@@ -17,21 +17,15 @@ from core.errors import IrisxError
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(settings: Settings, choices: Choices, state: StateDir) -> str:
+def run(settings: Settings, choices: Choices, state: StateDir, terminal: Terminal | JsonLines) -> str:
     """Run everything until a signal. Returns "" after an orderly end, otherwise one line that says why not."""
     try:
-        state.take()
-    except Occupied as occupied:
-        return str(occupied)
-    except OSError as error:
-        return f"the state directory {state.path} cannot be used: {error.strerror}"
-    terminal = Terminal()
-    try:
+        _take(state)
         chosen = plan.make(settings, choices, state)
         state.say(plan.browser_address(chosen.settings))
         terminal.say(f"IRISX starts; its state is in {state.path}")
         trio.run(_run, chosen, choices, terminal, strict_exception_groups=True)
-    except (PartFailed, IrisxError) as failed:
+    except (Occupied, PartFailed, IrisxError) as failed:
         return str(failed)
     finally:
         terminal.close()
@@ -39,7 +33,14 @@ def up(settings: Settings, choices: Choices, state: StateDir) -> str:
     return ""
 
 
-async def _run(chosen: Plan, choices: Choices, terminal: Terminal) -> None:
+def _take(state: StateDir) -> None:
+    try:
+        state.take()
+    except OSError as error:
+        raise PartFailed(f"the state directory {state.path} cannot be used: {error.strerror}") from error
+
+
+async def _run(chosen: Plan, choices: Choices, terminal: Terminal | JsonLines) -> None:
     supervisor = Supervisor(chosen.steps, terminal)
     stop = trio.Event()
     tails = [logs.Tail(step.name, step.log) for step in chosen.steps if isinstance(step, Part)]
@@ -58,7 +59,7 @@ async def _run(chosen: Plan, choices: Choices, terminal: Terminal) -> None:
         raise failed[0]
 
 
-async def _listen(supervisor: Supervisor, stop: trio.Event, terminal: Terminal) -> None:
+async def _listen(supervisor: Supervisor, stop: trio.Event, terminal: Terminal | JsonLines) -> None:
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         async for number in signals:
             if stop.is_set():
@@ -71,7 +72,7 @@ async def _listen(supervisor: Supervisor, stop: trio.Event, terminal: Terminal) 
             stop.set()
 
 
-def _ready(chosen: Plan, terminal: Terminal) -> None:
+def _ready(chosen: Plan, terminal: Terminal | JsonLines) -> None:
     lines = [("page", plan.browser_address(chosen.settings))]
     foot = "Sign in as you did before. Ctrl-C stops everything."
     if chosen.prepared is not None and chosen.prepared.password:
