@@ -252,14 +252,14 @@ class Book:
         last = max(call.legs, key=lambda leg: leg.hangup_us)
         for leg in call.legs:
             for at, recording in enumerate(leg.recordings):
-                if not recording.stopped_us:
-                    leg = recordings.stopped(
-                        leg, at, stopped_us=last.hangup_us, samples=0, size=0, cause=recording.cause
-                    )
-                    call = self._keep(call, leg)
-                    call = self._tell(
-                        "call.recording_stopped", call, last.hangup_us, leg=leg.uuid, path=recording.path
-                    )
+                if recording.stopped_us:
+                    continue
+                leg = recordings.stopped(leg, at, stopped_us=last.hangup_us, samples=0, size=0, cause="")
+                call = self._keep(call, leg)
+                whose = {"conference": recording.conference} if recording.conference else {"leg": leg.uuid}
+                call = self._tell(
+                    "call.recording_stopped", call, last.hangup_us, path=recording.path, **whose
+                )
         call = replace(
             call,
             ended_us=last.hangup_us,

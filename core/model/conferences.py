@@ -14,6 +14,7 @@ class Member(Struct, frozen=True):
     leg: str
     id: str
     joined_us: int
+    """0 when an heir knows the member from its record only."""
     muted: bool = False
 
 

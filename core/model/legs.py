@@ -193,9 +193,7 @@ def _closed(leg: Leg) -> Leg:
     hold_us = leg.hold_us
     if leg.held_since_us:
         hold_us += max(0, leg.hangup_us - leg.held_since_us)
-    return replace(
-        leg, state=state, hold_us=hold_us, held_since_us=0, bridged_to="", parked=False, conference_member=""
-    )
+    return replace(leg, state=state, hold_us=hold_us, held_since_us=0, bridged_to="", parked=False)
 
 
 def held(leg: Leg, at_us: int) -> Leg:

@@ -23,6 +23,8 @@ from core.model.facts import (
 from core.model.machine import ENDED, MARK_CONFERENCE
 from core.model.records import Call, Leg, Recording
 
+_OUTSIDE = {"conference": "", "conference_id": "", "conference_member": ""}
+
 
 class Meetings(Book):
     """The part of a switchboard that knows conferences."""
@@ -40,7 +42,9 @@ class Meetings(Book):
             self._merge(fellow, call, fact.at_us)
         member = Member(leg=leg.uuid, id=fact.member, joined_us=fact.at_us)
         self.conferences[fact.instance] = conferences.joined(conference, member)
-        leg = replace(leg, conference=fact.conference, conference_member=fact.member)
+        leg = replace(
+            leg, conference=fact.conference, conference_id=fact.instance, conference_member=fact.member
+        )
         call = self._keep(self.calls[self._home[leg.uuid]], self._noted(leg, fact))
         if call.conference != fact.conference:
             call = replace(call, conference=fact.conference)
@@ -121,6 +125,17 @@ class Meetings(Book):
 
     # -- helpers
 
+    def _adopt_members(self) -> None:
+        """Know the meetings again from the records of their members."""
+        for call in self.calls.values():
+            for leg in call.legs:
+                if leg.conference_id and leg.state != ENDED:
+                    conference = self.conferences.get(leg.conference_id) or Conference(
+                        name=leg.conference, instance=leg.conference_id, created_us=0
+                    )
+                    member = Member(leg=leg.uuid, id=leg.conference_member, joined_us=0, muted=leg.muted)
+                    self.conferences[leg.conference_id] = conferences.joined(conference, member)
+
     def _member(self, fact: ConferenceFact) -> Leg | None:
         """The living leg that a conference fact is about, None when the fact is old news."""
         leg = self.leg_of(fact.channel.uuid)
@@ -156,7 +171,7 @@ class Meetings(Book):
         if conference is None or member is None:
             if leg is not None and leg.conference and leg.state != ENDED:
                 # We came late and never saw it join.
-                call = self._keep(call, replace(leg, conference="", conference_member=""))
+                call = self._keep(call, replace(leg, **_OUTSIDE))
             return call
         conference = conferences.left(conference, leg_uuid)
         if conference.members:
@@ -164,7 +179,7 @@ class Meetings(Book):
         else:
             del self.conferences[instance]
         if leg is not None and leg.state != ENDED:
-            call = self._keep(call, replace(leg, conference="", conference_member=""))
+            call = self._keep(call, replace(leg, **_OUTSIDE))
         names = {"conference": conference.name, "instance": instance}
         call = self._tell("conference.left", call, at_us, leg=leg_uuid, member=member.id, **names)
         if self._fellow(conference, call.tenant_id, leg_uuid) is None:

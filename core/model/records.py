@@ -54,6 +54,8 @@ class Leg(Struct, frozen=True, omit_defaults=True):
     other_leg: str = ""
     """The leg that it was made for, or was last bridged to."""
     conference: str = ""
+    conference_id: str = ""
+    """The switch's id of the meeting: one name may be used again and again."""
     conference_member: str = ""
     hangup_cause: str = ""
     hangup_q850: int = 0

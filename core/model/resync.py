@@ -29,6 +29,7 @@ class Resync(Meetings):
         """Take over what a predecessor stored. Calls that have ended are remembered as gone: give the last half
         minute of them too, and facts that are read again begin none of them anew."""
         self._adopt(calls)
+        self._adopt_members()
 
     def reconcile(self, channels: Sequence[Channel], *, at_us: int, since_us: int) -> list[Change]:
         """Make the calls agree with a listing of every channel of the switch.

@@ -221,6 +221,7 @@ class Switchboard(Resync):
             recordings=(*leg.recordings, *double.recordings),
             bridged_to=leg.bridged_to or double.bridged_to,
             conference=leg.conference or double.conference,
+            conference_id=leg.conference_id or double.conference_id,
             conference_member=leg.conference_member or double.conference_member,
         )
         legs = tuple(one for one in call.legs if one.uuid != new)
