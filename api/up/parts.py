@@ -15,6 +15,7 @@ from typing import IO, Protocol
 
 import trio
 
+from api.up.logs import read_line
 from core.errors import IrisxError
 
 CHILD = Path(__file__).with_name("child.py")
@@ -208,15 +209,19 @@ async def wait_for_end(pid: int, gone: Callable[[], bool]) -> None:
             os.close(handle)
 
 
-def last_words(path: Path, lines: int = 3) -> str:
-    """The end of a log in one line."""
+def last_words(path: Path) -> str:
+    """The end of a log in one line: a traceback's last line, a warning's words, or the last lines there are."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 8192))
-            text = file.read().decode("utf-8", "replace")
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return "(no log)"
-    return " | ".join(text.strip().splitlines()[-lines:]) or "(it printed nothing)"
+    if not lines:
+        return "(it printed nothing)"
+    if lines[-1].startswith("{") or any(line.startswith("Traceback") for line in lines):
+        return read_line(lines[-1]).text.splitlines()[-1]
+    return " | ".join(lines[-3:])
 
 
 async def run_once(

@@ -1,6 +1,6 @@
 """Start the parts in order, keep each alive, stop them in reverse. Knows nothing of what they are.
 
-A part that dies comes back after a pause that doubles; one that dies `MAX_DEATHS` times within `WINDOW_S` ends the
+A part that dies comes back after a pause that doubles; one that dies too often within a short time ends the
 whole: something is wrong that starting again does not mend, and a supervisor that hides it helps nobody.
 """
 
@@ -18,12 +18,16 @@ from msgspec import Struct
 
 from api.up.parts import Part, PartFailed, last_words
 
-FIRST_PAUSE_S = 0.1
-MAX_PAUSE_S = 5.0
-CALM_S = 30.0
-"""A part that lived this long starts over with the shortest pause."""
-MAX_DEATHS = 8
-WINDOW_S = 120.0
+
+class Patience(Struct, frozen=True):
+    """How often, and how fast, a dead part is started again."""
+
+    first_pause_s: float = 0.1
+    max_pause_s: float = 5.0
+    calm_s: float = 30.0
+    """A part that lived this long starts over with the shortest pause."""
+    deaths: int = 8
+    window_s: float = 120.0
 
 
 class Teller(Protocol):
@@ -45,7 +49,8 @@ class Act(Struct, frozen=True):
 class Supervisor:
     """Runs a plan of parts and acts."""
 
-    def __init__(self, plan: Sequence[Part | Act], tell: Teller) -> None:
+    def __init__(self, plan: Sequence[Part | Act], tell: Teller, patience: Patience = Patience()) -> None:  # noqa: B008 - frozen
+        self._patience = patience
         self._plan = plan
         self._tell = tell
         self._running: list[Part] = []
@@ -92,24 +97,25 @@ class Supervisor:
         self._tell.done(number, total, step.name, about, trio.current_time() - began)
 
     async def _keep(self, part: Part) -> None:
-        deaths: deque[float] = deque(maxlen=MAX_DEATHS)
-        pause = FIRST_PAUSE_S
+        patience = self._patience
+        deaths: deque[float] = deque(maxlen=patience.deaths)
+        pause = patience.first_pause_s
         lived_from = trio.current_time()
         while True:
             how = await part.ended()
             now = trio.current_time()
-            if now - lived_from > CALM_S:
-                pause = FIRST_PAUSE_S
+            if now - lived_from > patience.calm_s:
+                pause = patience.first_pause_s
             while True:
                 deaths.append(now)
-                if len(deaths) == MAX_DEATHS and now - deaths[0] < WINDOW_S:
+                if len(deaths) == patience.deaths and now - deaths[0] < patience.window_s:
                     raise PartFailed(
-                        f"{part.name} died {MAX_DEATHS} times in {math.ceil(now - deaths[0])} s, the last time: {how}; "
+                        f"{part.name} died {patience.deaths} times in {math.ceil(now - deaths[0])} s, the last time: {how}; "
                         f"{last_words(part.log)} (all of it in {part.log})"
                     )
                 self._tell.note(part.name, f"{how}; starting it again in {pause:.1f} s", bad=True)
                 await trio.sleep(pause * random.uniform(0.8, 1.2))
-                pause = min(pause * 2, MAX_PAUSE_S)
+                pause = min(pause * 2, patience.max_pause_s)
                 try:
                     await part.start()
                 except PartFailed as failed:
