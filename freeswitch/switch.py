@@ -93,6 +93,7 @@ class Switch:
         self._api = Slot("api")
         self._watch = Slot("log")
         self._pool = [Slot("bgapi") for _ in range(max(1, settings.bgapi_links))]
+        self._turn = 0
         self._ended = Totals()
         self._restarts = self._doubts = self._lost = self._hints = 0
         self._lag_ms = 0.0
@@ -347,7 +348,10 @@ class Switch:
         links = [slot.link for slot in self._pool if slot.link is not None and not slot.link.closed]
         if not links:
             return await self._pool[0].wait(limit_s)
-        return min(links, key=lambda link: link.pending)
+        # Commands that wait for their turn to be written are not pending yet, so equals take turns.
+        self._turn += 1
+        turn = self._turn % len(links)
+        return min(links[turn:] + links[:turn], key=lambda link: link.pending)
 
     # --- what the links bring -----------------------------------------------------------------------------
 
