@@ -8,6 +8,7 @@ or the disk except `load_secret`, which makes the secret of an installation that
 import os
 import secrets
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -56,6 +57,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Where the API listens: ``host:port``."""
     public_url: str = ""
     """How browsers reach us, when that differs from ``listen``: decides cookies and the allowed origin."""
+    cors_origins: tuple[str, ...] = ()
+    """Other sites' origins (``https://desk.example``) whose pages may use the API from a browser."""
+    proxies: tuple[str, ...] = ()
+    """Networks (``10.0.0.0/8``) whose ``X-Forwarded-…`` headers are believed."""
     log_level: str = "info"
     log_format: str = "auto"
     """``console``, ``json``, or ``auto``: console when the output is a terminal."""
@@ -87,6 +92,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             secret=text("IRISX_SECRET"),
             listen=text("IRISX_LISTEN", "127.0.0.1:8080"),
             public_url=_url(text("IRISX_PUBLIC_URL"), "IRISX_PUBLIC_URL", ("http", "https")).rstrip("/"),
+            cors_origins=_origins(text("IRISX_CORS_ORIGINS")),
+            proxies=_networks(text("IRISX_PROXIES")),
             log_level=_one_of(text("IRISX_LOG_LEVEL", "info"), "IRISX_LOG_LEVEL", LOG_LEVELS),
             log_format=_one_of(text("IRISX_LOG_FORMAT", "auto"), "IRISX_LOG_FORMAT", LOG_FORMATS),
             events_days=_days(text("IRISX_EVENTS_DAYS", "7"), "IRISX_EVENTS_DAYS", least=7),
@@ -117,6 +124,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             "IRISX_SECRET": self.secret,
             "IRISX_LISTEN": self.listen,
             "IRISX_PUBLIC_URL": self.public_url,
+            "IRISX_CORS_ORIGINS": " ".join(self.cors_origins),
+            "IRISX_PROXIES": " ".join(self.proxies),
             "IRISX_LOG_LEVEL": self.log_level,
             "IRISX_LOG_FORMAT": self.log_format,
             "IRISX_EVENTS_DAYS": str(self.events_days),
@@ -237,6 +246,28 @@ def _url(value: str, variable: str, schemes: tuple[str, ...]) -> str:
     if not complete or parts.scheme not in schemes:
         raise ConfigError(f"{variable} must be an address that begins with {schemes[0]}://")
     return value
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    """Origins as browsers send them: scheme, host and port, nothing behind."""
+    found = value.replace(",", " ").split()
+    for origin in found:
+        parts = urlsplit(_url(origin, "IRISX_CORS_ORIGINS", ("https", "http")))
+        if f"{parts.scheme}://{parts.netloc}" != origin or parts.username is not None:
+            raise ConfigError(
+                f"IRISX_CORS_ORIGINS must hold origins such as https://desk.example, not {origin}"
+            )
+    return tuple(found)
+
+
+def _networks(value: str) -> tuple[str, ...]:
+    found = value.replace(",", " ").split()
+    for network in found:
+        try:
+            ip_network(network, strict=False)
+        except ValueError as exc:
+            raise ConfigError(f"IRISX_PROXIES must hold networks such as 10.0.0.0/8, not {network}") from exc
+    return tuple(found)
 
 
 def _one_of(value: str, variable: str, words: tuple[str, ...]) -> str:

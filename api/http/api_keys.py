@@ -43,7 +43,7 @@ class CreatedKey(Struct):
 class KeyChange(Body):
     name: Name | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
-    expires_at: datetime | None | UnsetType = UNSET
+    expires_at: datetime | UnsetType | None = UNSET
 
 
 class Rotation(Body):

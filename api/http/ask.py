@@ -28,6 +28,7 @@ class Ask(Generic[B]):
         "scope",
         "services",
         "tenant_id",
+        "transport",
     )
 
     def __init__(
@@ -52,6 +53,8 @@ class Ask(Generic[B]):
         self.body: B = None  # type: ignore[assignment]  # read later, before the handler runs
         self.if_match: int | None = None
         """The version the caller wants to change; None: any."""
+        self.transport: tuple[Any, Any] = (None, None)
+        """ASGI's receive and send, for an operation that sends its answer itself."""
         self.delivered = False
         """Set once something outside may have been done: from then on the answer is kept for repetitions."""
 
@@ -81,5 +84,7 @@ class Ask(Generic[B]):
     def need_person(self) -> Actor:
         """The actor, who must be a person: a key has no password, no profile and no sessions."""
         if self.actor.is_key:
-            raise bad_parameter("Authorization", "this is for people; a key cannot do it", code="not_a_person")
+            raise bad_parameter(
+                "Authorization", "this is for people; a key cannot do it", code="not_a_person"
+            )
         return self.actor

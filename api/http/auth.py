@@ -150,6 +150,7 @@ async def refresh(ask: Ask[Refresh | None]) -> Answer:
     summary="Sign out",
     body=Logout,
     body_optional=True,
+    knows_actor=True,
     problems=[401],
 )
 async def logout(ask: Ask[Logout | None]) -> Answer:
@@ -240,4 +241,3 @@ def _cookie(ask: Ask[Any]) -> str:
         raise Invalid("the cookie was sent from another site's page", code="bad_origin")
     morsel = SimpleCookie(text).get(COOKIE)
     return morsel.value if morsel is not None else ""
-

@@ -8,11 +8,13 @@ from msgspec import Meta, Struct
 from api.http import orders
 from api.http.answer import Answer, json_answer
 from api.http.ask import Ask
-from api.http.calls import CALL, CallChanged, calls, read_call, read_values
-from api.http.operation import Path
+from api.http.calls import CALL, CallChanged, read_call, read_values
+from api.http.operation import Group, Path
 from api.http.problem import bad_value
 from api.http.shapes import Body, PhoneOrTarget
 from core.model.records import Call
+
+call_actions = Group("calls")
 
 RECORDING = Path("recording_id", "The recording's id: `rec_…`.")
 Uuid = Annotated[
@@ -20,7 +22,9 @@ Uuid = Annotated[
 ]
 Digits = Annotated[
     str,
-    Meta(pattern=r"^[0-9A-Da-d*#wW]{1,64}$", description="0-9 A-D * #, `w` waits half a second, `W` a second."),
+    Meta(
+        pattern=r"^[0-9A-Da-d*#wW]{1,64}$", description="0-9 A-D * #, `w` waits half a second, `W` a second."
+    ),
 ]
 SoundPath = Annotated[
     str,
@@ -131,7 +135,7 @@ def _simple(path: str, action: str, summary: str, text: str) -> None:
 
     handler.__name__ = f"{action.removeprefix('call.')}_call"
     handler.__doc__ = text
-    calls.operation(
+    call_actions.operation(
         "POST",
         f"/calls/{{call_id}}/{path}",
         permission="calls:control",
@@ -147,14 +151,17 @@ def _simple(path: str, action: str, summary: str, text: str) -> None:
 
 _simple("answer", "call.answer", "Answer a call", "Answer the inbound leg that still rings.")
 _simple(
-    "hold", "call.hold", "Hold", "The leg hears music, its partner waits. 409 when it is on hold or not answered."
+    "hold",
+    "call.hold",
+    "Hold",
+    "The leg hears music, its partner waits. 409 when it is on hold or not answered.",
 )
 _simple("unhold", "call.unhold", "End the hold", "Back to the partner that the leg had.")
 _simple("mute", "call.mute", "Mute", "Nobody hears this leg until it is unmuted.")
 _simple("unmute", "call.unmute", "End the mute", "The leg is heard again.")
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/hangup",
     permission="calls:control",
@@ -171,7 +178,7 @@ async def hangup_call(ask: Ask[Hangup | None]) -> Answer:
     return await act(ask, "call.hangup", read_values(ask.body) if ask.body is not None else {})
 
 
-@calls.operation(
+@call_actions.operation(
     "DELETE",
     "/calls/{call_id}",
     permission="calls:control",
@@ -186,7 +193,7 @@ async def delete_call(ask: Ask[None]) -> Answer:
     return await act(ask, "call.hangup", {})
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/dtmf",
     permission="calls:control",
@@ -202,7 +209,7 @@ async def dtmf_call(ask: Ask[Keys]) -> Answer:
     return await act(ask, "call.dtmf", read_values(ask.body))
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/play",
     permission="calls:control",
@@ -221,7 +228,7 @@ async def play_call(ask: Ask[Play]) -> Answer:
     return await act(ask, "call.play", {"path": path, **({"leg": ask.body.leg} if ask.body.leg else {})})
 
 
-@calls.operation(
+@call_actions.operation(
     "DELETE",
     "/calls/{call_id}/play",
     permission="calls:control",
@@ -238,7 +245,7 @@ async def play_stop_call(ask: Ask[OnLeg | None]) -> Answer:
     return await act(ask, "call.play_stop", read_values(ask.body) if ask.body is not None else {})
 
 
-@calls.operation(
+@call_actions.operation(
     "GET",
     "/calls/{call_id}/recordings",
     permission="calls:read",
@@ -253,7 +260,7 @@ async def list_call_recordings(ask: Ask[None]) -> Answer:
     return json_answer(CallRecordings(recordings_of(call)))
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/recordings",
     permission="calls:control",
@@ -273,7 +280,7 @@ async def record_start_call(ask: Ask[OnLeg | None]) -> Answer:
     return answer
 
 
-@calls.operation(
+@call_actions.operation(
     "PATCH",
     "/calls/{call_id}/recordings/{recording_id}",
     permission="calls:control",
@@ -289,7 +296,7 @@ async def record_change_call(ask: Ask[RecordingChange]) -> Answer:
     return await act(ask, f"call.record_{ask.body.action}", {"recording": ask.path["recording_id"]})
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/transfer",
     permission="calls:control",
@@ -308,7 +315,7 @@ async def transfer_call(ask: Ask[Transfer]) -> Answer:
     return await act(ask, f"call.transfer_{mode}", args)
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/transfer/complete",
     permission="calls:control",
@@ -323,7 +330,7 @@ async def transfer_complete_call(ask: Ask[None]) -> Answer:
     return await act(ask, "call.transfer_complete", {})
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/transfer/cancel",
     permission="calls:control",
@@ -338,7 +345,7 @@ async def transfer_cancel_call(ask: Ask[None]) -> Answer:
     return await act(ask, "call.transfer_cancel", {})
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/bridge",
     permission="calls:control",
@@ -354,7 +361,7 @@ async def bridge_call(ask: Ask[Bridge]) -> Answer:
     return await act(ask, "call.bridge", read_values(ask.body))
 
 
-@calls.operation(
+@call_actions.operation(
     "POST",
     "/calls/{call_id}/monitor",
     permission="calls:control",
@@ -370,7 +377,7 @@ async def monitor_call(ask: Ask[Monitor]) -> Answer:
     return await act(ask, "call.monitor", read_values(ask.body))
 
 
-@calls.operation(
+@call_actions.operation(
     "DELETE",
     "/calls/{call_id}/monitor",
     permission="calls:control",

@@ -1,6 +1,6 @@
 """Calls: what is going on, what went on, and placing new ones. Acting on a live call is in `call_actions`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,7 +23,8 @@ NodeId = Annotated[str, Meta(pattern=r"^node_[0-9a-z]{1,40}$")]
 TimeoutS = Annotated[int, Meta(ge=1, le=120, description="How long it may ring.")]
 From = Annotated[str, Meta(pattern=r"^\+?[0-9*#]{1,32}$", description="The number to show: `+14155550100`.")]
 CallerName = Annotated[
-    str, Meta(max_length=80, pattern=r"""^[^\x00-\x1f\x7f'"\\{}\[\]<>,^]*$""", description="The name to show.")
+    str,
+    Meta(max_length=80, pattern=r"""^[^\x00-\x1f\x7f'"\\{}\[\]<>,^]*$""", description="The name to show."),
 ]
 
 
@@ -52,27 +53,6 @@ class LegList(Struct):
     """The legs of a call, in the order in which they came."""
 
     data: list[Leg]
-
-
-class Moment(Struct):
-    """One line of a call's timeline."""
-
-    at_us: int
-    kind: Literal["event", "order"]
-    type: str
-    leg: str
-    seq: int
-    """Its number in the log."""
-    data: dict[str, Any]
-
-
-class Trace(Struct):
-    """A call's timeline: what happened and what was asked of it, oldest first."""
-
-    call: Call
-    data: list[Moment]
-    has_more: bool
-    """True when it has more entries than one answer holds; read on with `/events`."""
 
 
 FILTERS = (
@@ -192,4 +172,3 @@ async def call_json(ask: Ask[Any], call_id: str) -> bytes:
 
 async def read_call(ask: Ask[Any], call_id: str) -> Call:
     return msgspec.json.decode(await call_json(ask, call_id), type=Call)
-

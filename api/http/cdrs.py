@@ -72,5 +72,3 @@ async def get_cdr(ask: Ask[None]) -> Answer:
     if body is None:
         raise NotFound(f"there is no record {ask.path['cdr_id']}", code="no_such_cdr")
     return one_answer(ask, body)
-
-

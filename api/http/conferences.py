@@ -101,7 +101,9 @@ FILTERS = (Filter("name"), Filter("node"), Filter("created_us", "integer"))
     answers=ConferenceInfo,
     listing=True,
     filters=FILTERS,
-    params=[bool_param("live", "true (unless you say otherwise): only those that go on; false: only ended ones")],
+    params=[
+        bool_param("live", "true (unless you say otherwise): only those that go on; false: only ended ones")
+    ],
 )
 async def list_conferences(ask: Ask[None]) -> Answer:
     """Those that go on, by default."""

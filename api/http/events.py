@@ -11,7 +11,9 @@ from api.http.query import int_param, text_param, words_param
 from core import log
 from core.errors import NotFound
 
-events = Group("events", "The numbered log of a tenant: every change, gap-free, kept for at least seven days.")
+events = Group(
+    "events", "The numbered log of a tenant: every change, gap-free, kept for at least seven days."
+)
 
 EVENT = Path("event_id", "The entry's id: `evt_…`.")
 MAX_SEQ = 2**53 - 1
@@ -139,7 +141,11 @@ async def get_event(ask: Ask[None]) -> Answer:
 
 
 @events.operation(
-    "GET", "/event-types", permission=SIGNED_IN, summary="The types of entries there are", answers=EventTypeList
+    "GET",
+    "/event-types",
+    permission=SIGNED_IN,
+    summary="The types of entries there are",
+    answers=EventTypeList,
 )
 async def list_event_types(ask: Ask[None]) -> Answer:
     """What `types` can ask for."""

@@ -13,14 +13,11 @@ import msgspec
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from api.http.answer import Answer
 from api.http.ask import Ask
-from api.http.lists import page_answer
 from api.http.orders import visible
 from api.http.services import Services
 from core.clock import monotonic, now_us
 from core.errors import IrisxError, Unavailable
-from core.storage import incidents as incident_store
 from core.storage import nodes as node_store
 from core.storage.nodes import Node
 
@@ -88,6 +85,10 @@ class Incident(Struct):
     ended_at: str | None
 
 
+class IncidentList(Struct):
+    data: list[Incident]
+
+
 async def not_ready(services: Services) -> list[str]:
     """Why this process should not get requests now; empty when it should."""
     if services.draining:
@@ -98,14 +99,16 @@ async def not_ready(services: Services) -> list[str]:
 
 async def deep(services: Services) -> Deep:
     """Try everything; the database is the one part that cannot be done without."""
-    checks = await asyncio.gather(
-        _tried("database", lambda: _database(services)),
-        _tried("bus", lambda: _redis(services), worst="attention"),
-        _tried("objects", lambda: _objects(services), worst="attention"),
+    checks = list(
+        await asyncio.gather(
+            _tried("database", lambda: _database(services)),
+            _tried("bus", lambda: _redis(services), worst="attention"),
+            _tried("objects", lambda: _objects(services), worst="attention"),
+        )
     )
     if services.draining:
         checks.append(Check("api", "attention", "this process is about to stop", 0.0))
-    return Deep(_worst(check.state for check in checks), list(checks))
+    return Deep(_worst(check.state for check in checks), checks)
 
 
 async def components(services: Services, ask: Ask[Any]) -> list[Component]:
@@ -141,17 +144,6 @@ async def status(services: Services, ask: Ask[Any]) -> Status:
     return Status(worst, summary, counts["good"], counts["attention"], counts["bad"])
 
 
-async def incidents(ask: Ask[Any]) -> Answer:
-    """A page of incidents."""
-    page = await incident_store.list_incidents_json(
-        ask.services.database,
-        conditions=ask.query.conditions,
-        limit=ask.query.page.limit,
-        after=ask.query.page.after,
-    )
-    return page_answer(ask, page)
-
-
 async def _tried(name: str, attempt: Callable[[], Awaitable[str]], *, worst: State = "bad") -> Check:
     began = monotonic()
     try:
@@ -163,7 +155,9 @@ async def _tried(name: str, attempt: Callable[[], Awaitable[str]], *, worst: Sta
         return Check(name, worst, f"Out of reach: {exc.detail}.", round((monotonic() - began) * 1000, 2))
     took = round((monotonic() - began) * 1000, 2)
     slow = took > SLOW_MS
-    return Check(name, "attention" if slow else "good", f"{detail} It took {took:g} ms." if slow else detail, took)
+    return Check(
+        name, "attention" if slow else "good", f"{detail} It took {took:g} ms." if slow else detail, took
+    )
 
 
 async def _database(services: Services) -> str:

@@ -88,10 +88,14 @@ class Metrics:
         yield requests
         yield times
         yield GaugeMetricFamily("irisx_api_streams", "Live streams open", self.streams)
-        yield CounterMetricFamily("irisx_api_stream_frames", "Frames sent to live streams", self.stream_frames)
+        yield CounterMetricFamily(
+            "irisx_api_stream_frames", "Frames sent to live streams", self.stream_frames
+        )
         yield CounterMetricFamily("irisx_api_stream_gaps", "Gaps told to live streams", self.stream_gaps)
         yield CounterMetricFamily(
-            "irisx_api_streams_closed_slow", "Streams closed because they did not read", self.stream_closed_slow
+            "irisx_api_streams_closed_slow",
+            "Streams closed because they did not read",
+            self.stream_closed_slow,
         )
         yield CounterMetricFamily(
             "irisx_api_rate_limited", "Requests refused by a rate limit", services.limits.refused
@@ -109,12 +113,18 @@ def _of_nodes(nodes: list[node_store.Node]) -> Iterator[Metric]:
     """Every number that the switches' owners reported, one family each."""
     families: dict[str, GaugeMetricFamily] = {}
     for node in nodes:
-        numbers = {"fence": float(node.fence), "draining": float(node.state != "active"), **numbers_of(node.status)}
+        numbers = {
+            "fence": float(node.fence),
+            "draining": float(node.state != "active"),
+            **numbers_of(node.status),
+        }
         for name, value in numbers.items():
             family = families.get(name)
             if family is None:
                 family = families[name] = GaugeMetricFamily(
-                    f"irisx_switch_{name}", "As the switch's controller reported it last", labels=["node", "name"]
+                    f"irisx_switch_{name}",
+                    "As the switch's controller reported it last",
+                    labels=["node", "name"],
                 )
             family.add_metric([node.id, node.name], value)
     yield from families.values()

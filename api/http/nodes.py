@@ -7,7 +7,7 @@ means that calls without a tenant of their own on it are the tenant's.
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from api.http import orders
 from api.http.answer import Answer, json_answer
@@ -71,7 +71,7 @@ class NewNode(Body):
     """Unique; the host when it is not given."""
     default_tenant: TenantId = "tnt_main"
     dial_template: DialTemplate | None = None
-    settings: dict[str, SettingValue] = {}
+    settings: dict[str, SettingValue] = field(default_factory=dict)
 
 
 class NodeChange(Body):
@@ -144,7 +144,8 @@ async def list_nodes(ask: Ask[None]) -> Answer:
     found = [
         info(node)
         for node in await node_store.list_nodes(ask.services.database)
-        if orders.visible(ask, node.default_tenant) and all(meets(node, asked) for asked in ask.query.conditions)
+        if orders.visible(ask, node.default_tenant)
+        and all(meets(node, asked) for asked in ask.query.conditions)
     ]
     found.sort(key=_place, reverse=True)
     after = ask.query.page.after
@@ -276,9 +277,15 @@ def _simple(path: str, summary: str, text: str) -> None:
     )(handler)
 
 
-_simple("drain", "Drain a switch", "It takes no new calls, in either direction; live ones go on to their end.")
+_simple(
+    "drain", "Drain a switch", "It takes no new calls, in either direction; live ones go on to their end."
+)
 _simple("resume", "Resume a switch", "It takes calls again.")
-_simple("resync", "Compare with the switch's own list", "Now, and close the difference with events marked `inferred`.")
+_simple(
+    "resync",
+    "Compare with the switch's own list",
+    "Now, and close the difference with events marked `inferred`.",
+)
 _simple("probe", "Probe a switch", "One round trip over the command connection, measured.")
 
 
@@ -315,7 +322,11 @@ async def get_node_metrics(ask: Ask[None]) -> Answer:
 
 
 @nodes.operation(
-    "GET", "/control/leases", permission="nodes:read", summary="Who commands which switch now", answers=LeaseList
+    "GET",
+    "/control/leases",
+    permission="nodes:read",
+    summary="Who commands which switch now",
+    answers=LeaseList,
 )
 async def list_leases(ask: Ask[None]) -> Answer:
     """Read from Redis at this moment, beside what Postgres recorded. 503 while Redis is away."""
@@ -365,5 +376,3 @@ def _checked_url(url: str) -> str:
     if len(found) != 1 or found[0].url != checked:
         raise bad_value("/url", "expected one address: esl://user:password@host:port")
     return checked
-
-

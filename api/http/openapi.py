@@ -16,7 +16,7 @@ from api.http.operation import PUBLIC, SIGNED_IN, Operation
 from api.http.problem import TITLES, Problem
 from api.http.query import DEFAULT_LIMIT, MAX_IN, MAX_INTEGER, MAX_LIMIT, OPS, Filter
 from api.http.table import GROUPS, OPERATIONS
-from api.http.version import API_VERSION, VERSION
+from api.http.version import API_VERSION
 
 Schema = dict[str, Any]
 
@@ -49,9 +49,7 @@ COMMON_PROBLEMS = {
 def build() -> Schema:
     """The whole document."""
     types = _types(OPERATIONS)
-    schemas, components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
-    )
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type = dict(zip(map(id, types), schemas, strict=True))
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS:
@@ -66,7 +64,9 @@ def build() -> Schema:
         },
         "servers": [{"url": "/", "description": "This server"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": group.tag, "description": group.description} for group in GROUPS],
+        "tags": [
+            {"name": group.tag, "description": group.description} for group in GROUPS if group.description
+        ],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),
@@ -297,10 +297,16 @@ _PARAMETERS: Schema = {
         "cursor", "query", "`next_cursor` of the page before.", {"type": "string", "maxLength": 300}
     ),
     "Fields": _parameter(
-        "fields", "query", "Only these members of each thing (and `id`), separated by commas; all others are left out.", {"type": "string"}
+        "fields",
+        "query",
+        "Only these members of each thing (and `id`), separated by commas; all others are left out.",
+        {"type": "string"},
     ),
     "IdempotencyKey": _parameter(
-        "Idempotency-Key", "header", "Makes a repetition safe: it gets the first answer again, for a day.", _KEY
+        "Idempotency-Key",
+        "header",
+        "Makes a repetition safe: it gets the first answer again, for a day.",
+        _KEY,
     ),
     "IdempotencyKeyRequired": _parameter(
         "Idempotency-Key",
@@ -310,13 +316,22 @@ _PARAMETERS: Schema = {
         required=True,
     ),
     "IfMatch": _parameter(
-        "If-Match", "header", "The ETag of the version to be changed; 412 when it is another by now.", {"type": "string"}
+        "If-Match",
+        "header",
+        "The ETag of the version to be changed; 412 when it is another by now.",
+        {"type": "string"},
     ),
     "IfNoneMatch": _parameter(
-        "If-None-Match", "header", "The ETag that is known already; 304 while it is still that.", {"type": "string"}
+        "If-None-Match",
+        "header",
+        "The ETag that is known already; 304 while it is still that.",
+        {"type": "string"},
     ),
     "LastEventId": _parameter(
-        "Last-Event-ID", "header", "Like `after_seq`: the number of the last event that was seen.", {"type": "string"}
+        "Last-Event-ID",
+        "header",
+        "Like `after_seq`: the number of the last event that was seen.",
+        {"type": "string"},
     ),
     "Tenant": _parameter(
         "Tenant",
@@ -337,8 +352,8 @@ _PARAMETERS: Schema = {
 _HEADERS: Schema = {
     "RequestId": {"description": "The id of this request.", "schema": {"type": "string"}},
     "ApiVersion": {"description": "The version that answered.", "schema": {"type": "string"}},
-    "RateLimit": {"description": "What is left: `\"reads\";r=899;t=1`.", "schema": {"type": "string"}},
-    "RateLimitPolicy": {"description": "The limit: `\"reads\";q=900;w=3`.", "schema": {"type": "string"}},
+    "RateLimit": {"description": 'What is left: `"reads";r=899;t=1`.', "schema": {"type": "string"}},
+    "RateLimitPolicy": {"description": 'The limit: `"reads";q=900;w=3`.', "schema": {"type": "string"}},
     "ETag": {"description": "The version of the thing.", "schema": {"type": "string"}},
     "IdempotentReplayed": {
         "description": "`true` when this is the kept answer to an earlier request.",
@@ -358,10 +373,14 @@ def markdown() -> str:
     """The endpoints as tables, one a resource."""
     lines: list[str] = []
     for group in GROUPS:
-        lines += [f"### {group.tag}", "", group.description, "", "| endpoint | permission | what it does |", "|---|---|---|"]
+        if not group.description:
+            continue
+        lines += [f"### {group.tag}", "", group.description, ""]
+        lines += ["| endpoint | permission | what it does |", "|---|---|---|"]
         lines += [
             f"| `{operation.method} {operation.route}` | {operation.permission} | {operation.summary} |"
-            for operation in group.operations
+            for operation in OPERATIONS
+            if operation.tag == group.tag
         ]
         lines.append("")
     return "\n".join(lines)

@@ -67,6 +67,8 @@ class Operation(Struct, frozen=True, eq=False):
     idempotency: Idempotency = "none"
     etag: bool = False
     if_match: bool = False
+    knows_actor: bool = False
+    """A public operation that looks at the credential if there is one."""
     streaming: bool = False
     """The handler sends the response itself (server-sent events)."""
     query: QueryReader = msgspec.UNSET  # type: ignore[assignment]  # set by `Group.operation`
@@ -89,7 +91,8 @@ def _members(kind: Any) -> frozenset[str]:
 class Group:
     """The endpoints of one resource: a module makes one and decorates its handlers with it."""
 
-    def __init__(self, tag: str, description: str) -> None:
+    def __init__(self, tag: str, description: str = "") -> None:
+        """``description`` is given once for a tag, by its first module."""
         self.tag = tag
         self.description = description
         self.operations: list[Operation] = []
@@ -116,6 +119,7 @@ class Group:
         idempotency: Idempotency | None = None,
         etag: bool = False,
         if_match: bool = False,
+        knows_actor: bool = False,
         streaming: bool = False,
     ) -> Callable[[Callable[[Any], Awaitable[Answer]]], Callable[[Any], Awaitable[Answer]]]:
         """Declare the decorated coroutine function as the endpoint ``method path``."""
@@ -161,6 +165,7 @@ class Group:
                     idempotency=idempotency,
                     etag=etag,
                     if_match=if_match,
+                    knows_actor=knows_actor,
                     streaming=streaming,
                     query=QueryReader(
                         params=tuple(params), filters=tuple(filters), paged=listing, trimmed=trimmed

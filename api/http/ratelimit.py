@@ -115,7 +115,9 @@ class _Held:
 class RateLimits:
     """The buckets of one API process."""
 
-    def __init__(self, client: redis.asyncio.Redis, defaults: dict[tuple[str, str], Limit] | None = None) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, defaults: dict[tuple[str, str], Limit] | None = None
+    ) -> None:
         self._client = client
         self._defaults = DEFAULTS if defaults is None else defaults
         self._held: OrderedDict[str, _Held] = OrderedDict()

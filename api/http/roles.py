@@ -20,7 +20,9 @@ from core.storage.access_roles import CustomRole
 
 roles = Group("roles", "Named sets of permissions, and the permissions there are.")
 
-ROLE = Path("role_id", "A built-in name (`admin`) or an own role's id (`rol_…`).", r"[a-z]+(_[0-9a-z]{1,40})?")
+ROLE = Path(
+    "role_id", "A built-in name (`admin`) or an own role's id (`rol_…`).", r"[a-z]+(_[0-9a-z]{1,40})?"
+)
 MOST_ROLES = 200
 """Own roles of a tenant."""
 
@@ -92,7 +94,9 @@ def _checked(ask: Ask[NewRole] | Ask[RoleChange], permissions: list[str]) -> lis
         if name not in PERMISSIONS:
             raise bad_value(f"/permissions/{at}", "there is no such permission", code="unknown")
         if name in PLATFORM:
-            raise bad_value(f"/permissions/{at}", "only operators hold this one; no own role can", code="platform")
+            raise bad_value(
+                f"/permissions/{at}", "only operators hold this one; no own role can", code="platform"
+            )
     people.check_grant(ask.actor, frozenset(permissions), operator=False)
     return sorted(set(permissions))
 
@@ -225,5 +229,3 @@ def _found(role: CustomRole | None, role_id: str) -> CustomRole:
     if role is None:
         raise NotFound(f"there is no role {role_id}", code="no_such_role")
     return role
-
-

@@ -5,12 +5,14 @@ The WebSocket ``/v1/stream`` is no operation of OpenAPI; it is described in docs
 
 from api.http.answer import Answer
 from api.http.ask import Ask
-from api.http.events import AFTER_SEQ, TYPES
+from api.http.events import MAX_SEQ, TYPES
 from api.http.operation import Group
-from api.http.query import words_param
+from api.http.query import int_param, words_param
 from api.http.stream_sse import serve_sse
 
-stream = Group("stream", "Follow the log live, from any number on: WebSocket `/v1/stream`, or server-sent events.")
+stream = Group(
+    "stream", "Follow the log live, from any number on: WebSocket `/v1/stream`, or server-sent events."
+)
 
 RESOURCES = words_param("resources", "Only entries about these things, by id, or of these kinds: `call_*`.")
 
@@ -22,7 +24,13 @@ RESOURCES = words_param("resources", "Only entries about these things, by id, or
     summary="Follow the log as server-sent events",
     answers=str,
     media="text/event-stream",
-    params=[AFTER_SEQ, TYPES, RESOURCES],
+    params=[
+        int_param(
+            "after_seq", 0, MAX_SEQ, "Go on after this number; without it only what happens from now on."
+        ),
+        TYPES,
+        RESOURCES,
+    ],
     streaming=True,
 )
 async def stream_sse(ask: Ask[None]) -> Answer:

@@ -1,8 +1,9 @@
 """All endpoints: what the application serves and the documents describe. A new resource is added here."""
 
-from api.http import call_actions
 from api.http.api_keys import api_keys
 from api.http.auth import auth
+from api.http.call_actions import call_actions
+from api.http.call_history import call_history
 from api.http.calls import calls
 from api.http.cdrs import cdrs
 from api.http.conferences import conferences
@@ -22,13 +23,14 @@ GROUPS: tuple[Group, ...] = (
     api_keys,
     tenants,
     nodes,
-    call_actions.calls,
+    calls,
+    call_actions,
+    call_history,
     cdrs,
     conferences,
     events,
     stream,
     system,
 )
-assert calls is call_actions.calls  # noqa: S101  # actions join the group of their resource
 
 OPERATIONS: tuple[Operation, ...] = tuple(operation for group in GROUPS for operation in group.operations)

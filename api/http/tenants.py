@@ -12,13 +12,15 @@ from api.http.operation import Group, Path
 from api.http.query import Filter
 from api.http.ratelimit import Limits
 from api.http.shapes import Body, Name
-from core.errors import Conflict, NotFound
 from core.access import people
+from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.storage import access_filters, access_tenants
 from core.storage.access_tenants import MAIN, Tenant
 
-tenants = Group("tenants", "Tenants and their limits. Operators see and change all of them, others see their own.")
+tenants = Group(
+    "tenants", "Tenants and their limits. Operators see and change all of them, others see their own."
+)
 
 TENANT = Path("tenant_id", "The tenant's id: `tnt_…`.")
 

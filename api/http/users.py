@@ -130,7 +130,13 @@ async def create_user(ask: Ask[NewUser]) -> Answer:
 
 
 @users.operation(
-    "GET", "/users/me", permission=SIGNED_IN, summary="The own profile", answers=User, etag=True, problems=[404]
+    "GET",
+    "/users/me",
+    permission=SIGNED_IN,
+    summary="The own profile",
+    answers=User,
+    etag=True,
+    problems=[404],
 )
 async def get_me(ask: Ask[None]) -> Answer:
     """For people; a key has no profile."""
@@ -378,4 +384,3 @@ def _found(user: User | None, user_id: str) -> User:
     if user is None:
         raise NotFound(f"there is no user {user_id}", code="no_such_user")
     return user
-

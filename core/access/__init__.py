@@ -7,3 +7,7 @@ keys and tenants under the rule that nobody hands out more than they hold).
 
 asyncio, like everything above `core.storage` that only the API uses.
 """
+
+from core.access.people import first_operator
+
+__all__ = ["first_operator"]

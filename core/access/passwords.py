@@ -88,7 +88,7 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, fn: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T:
+    async def _run(self, fn: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         if self._waiting >= MAX_WAITING:
             raise Unavailable("too many people are signing in at this moment", code="busy")
         self._waiting += 1

@@ -3,12 +3,11 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 from msgspec import Struct
 
 from core.access import keys, tokens
 from core.access.actors import Actor, Remembered, require
-from core.access.passwords import Passwords
+from core.access.passwords import Passwords, WrongPassword, check_strength
 from core.access.roles import OPERATOR, total
 from core.access.throttle import Throttle
 from core.access.tokens import ACCESS_S, REALTIME_S, REFRESH_S, Claims, Keyring, RefreshToken
@@ -204,7 +203,9 @@ class Access:
                 await access_sessions.revoke_session(conn, family.id, family.user_id, "reuse")
             await self.revoked(family.id)
             LOG.warning("a used refresh token came again; its session is ended", session=family.id)
-            raise NotAuthenticated("the refresh token was used before; the session is ended", code="token_reuse")
+            raise NotAuthenticated(
+                "the refresh token was used before; the session is ended", code="token_reuse"
+            )
         return await self._signed_in(family.id, family.tenant_id, token.generation + 1, family.seed)
 
     async def _signed_in(self, session_id: str, tenant_id: str, generation: int, seed: bytes) -> SignedIn:
@@ -216,6 +217,25 @@ class Access:
         self.remembered.put(access_token, actor, moment=moment)
         refresh_token = self.keyring.refresh_token(session_id, generation, seed)
         return SignedIn(actor, access_token, refresh_token, session_id)
+
+    async def change_password(self, actor: Actor, *, present: str, wanted: str, address: str) -> None:
+        """Change the actor's own password; all their other sessions end.
+
+        Raises `WrongPassword`, `WeakPassword`, `TooManyAttempts`: a stolen session must not be a place to guess.
+        """
+        await self._throttle.enter(actor.id, address)
+        async with self._database.reader(actor.tenant_id) as conn:
+            stored = await access_users.password_hash_of(conn, actor.id)
+        if not await self.passwords.verify(stored, present):
+            raise WrongPassword("the present password is not right")
+        await self._throttle.succeeded(actor.id, address)
+        check_strength(wanted, email=actor.email)
+        fresh = await self.passwords.hash(wanted)
+        async with self._database.tenant(actor.tenant_id) as conn:
+            await access_users.update_user(conn, actor.id, password_hash=fresh)
+            ended = await access_sessions.revoke_sessions_of(conn, actor.id, "password", but=actor.session_id)
+        for session_id in ended:
+            await self.revoked(session_id)
 
     async def logout(self, actor: Actor, *, everywhere: bool = False) -> None:
         """End the actor's session, or all sessions of its user."""
@@ -277,5 +297,3 @@ def _key_actor(facts: access_actors.KeyFacts) -> Actor | None:
 
 def _in(seconds: int) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
-
-

@@ -71,7 +71,14 @@ class Keyring:
         self._refresh = [derive(part, "refresh") for part in secrets_in_force]
 
     def sign(
-        self, purpose: Purpose, *, subject: str, tenant_id: str, session_id: str, seconds: int, acts_in: str = ""
+        self,
+        purpose: Purpose,
+        *,
+        subject: str,
+        tenant_id: str,
+        session_id: str,
+        seconds: int,
+        acts_in: str = "",
     ) -> str:
         """A token that is valid from now for ``seconds``."""
         kid, key = self._signing[purpose]
@@ -93,7 +100,9 @@ class Keyring:
         try:
             key = self._verifying[purpose].get(jwt.get_unverified_header(token).get("kid", ""))
             if key is None:
-                raise NotAuthenticated("the token was signed with a key that is not in force", code="bad_token")
+                raise NotAuthenticated(
+                    "the token was signed with a key that is not in force", code="bad_token"
+                )
             claims = jwt.decode(
                 token,
                 key,

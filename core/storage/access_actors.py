@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
 import msgspec
 from msgspec import Struct
+
+from core.storage.database import Connection
 
 
 class SessionFacts(Struct, frozen=True):
@@ -37,7 +38,7 @@ class KeyFacts(Struct, frozen=True):
     limits: dict[str, Any]
 
 
-async def session_facts(conn: asyncpg.Connection, session_id: str) -> SessionFacts | None:
+async def session_facts(conn: Connection, session_id: str) -> SessionFacts | None:
     row = await conn.fetchrow(
         """select u.id as user_id, u.tenant_id, u.name, u.email, u.roles,
              coalesce((select jsonb_object_agg(r.id, r.permissions) from roles r
@@ -54,7 +55,7 @@ async def session_facts(conn: asyncpg.Connection, session_id: str) -> SessionFac
     return None if row is None else msgspec.convert(_decoded(row, "custom", "limits"), SessionFacts)
 
 
-async def key_facts(conn: asyncpg.Connection, key_id: str) -> KeyFacts | None:
+async def key_facts(conn: Connection, key_id: str) -> KeyFacts | None:
     """Needs sight of all tenants: which one a key belongs to is what this finds out."""
     row = await conn.fetchrow(
         """select k.id as key_id, k.tenant_id, k.name, k.scopes, k.all_tenants, k.secret_hash,
@@ -69,7 +70,7 @@ async def key_facts(conn: asyncpg.Connection, key_id: str) -> KeyFacts | None:
     return None if row is None else KeyFacts(**_decoded(row, "limits"))
 
 
-async def tenant_facts(conn: asyncpg.Connection, tenant_id: str) -> tuple[str, dict[str, Any]] | None:
+async def tenant_facts(conn: Connection, tenant_id: str) -> tuple[str, dict[str, Any]] | None:
     """State and limits of a tenant that an operator named."""
     row = await conn.fetchrow("select state, limits::text as limits from tenants where id = $1", tenant_id)
     return None if row is None else (row["state"], msgspec.json.decode(row["limits"] or "{}"))

@@ -1,7 +1,8 @@
 """What was answered to a request with an ``Idempotency-Key``, so that its repetition gets the same answer."""
 
-import asyncpg
 from msgspec import Struct
+
+from core.storage.database import Connection
 
 KEEP_HOURS = 24
 
@@ -19,9 +20,7 @@ class Kept(Struct, frozen=True):
     location: str
 
 
-async def claim(
-    conn: asyncpg.Connection, *, tenant_id: str, actor: str, key: str, fingerprint: bytes
-) -> Kept | None:
+async def claim(conn: Connection, *, tenant_id: str, actor: str, key: str, fingerprint: bytes) -> Kept | None:
     """Take the key for a first request: None. Otherwise the record of the request that has it."""
     taken = await conn.fetchval(
         """insert into idempotency_keys (tenant_id, actor, key, fingerprint) values ($1, $2, $3, $4)
@@ -52,7 +51,7 @@ async def claim(
 
 
 async def keep(
-    conn: asyncpg.Connection,
+    conn: Connection,
     *,
     tenant_id: str,
     actor: str,
@@ -76,7 +75,7 @@ async def keep(
     )
 
 
-async def release(conn: asyncpg.Connection, *, tenant_id: str, actor: str, key: str) -> None:
+async def release(conn: Connection, *, tenant_id: str, actor: str, key: str) -> None:
     """Forget a request that did nothing: its key is as good as new."""
     await conn.execute(
         """delete from idempotency_keys
@@ -87,7 +86,7 @@ async def release(conn: asyncpg.Connection, *, tenant_id: str, actor: str, key: 
     )
 
 
-async def prune_idempotency(conn: asyncpg.Connection) -> int:
+async def prune_idempotency(conn: Connection) -> int:
     """Remove records older than `KEEP_HOURS`."""
     status: str = await conn.execute(
         "delete from idempotency_keys where created_at < now() - make_interval(hours => $1)", KEEP_HOURS

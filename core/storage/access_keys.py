@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 from msgspec import Struct
+
+from core.storage.database import Connection
 
 
 class ApiKey(Struct, frozen=True):
@@ -36,7 +37,7 @@ def _key(row: Any) -> ApiKey:
 
 
 async def insert_key(
-    conn: asyncpg.Connection,
+    conn: Connection,
     *,
     tenant_id: str,
     key_id: str,
@@ -63,7 +64,7 @@ async def insert_key(
     return _key(row)
 
 
-async def get_key(conn: asyncpg.Connection, key_id: str, *, lock: bool = False) -> ApiKey | None:
+async def get_key(conn: Connection, key_id: str, *, lock: bool = False) -> ApiKey | None:
     row = await conn.fetchrow(
         f"select {COLUMNS} from api_keys where id = $1" + (" for update" if lock else ""),  # noqa: S608
         key_id,
@@ -71,9 +72,7 @@ async def get_key(conn: asyncpg.Connection, key_id: str, *, lock: bool = False) 
     return None if row is None else _key(row)
 
 
-async def list_keys(
-    conn: asyncpg.Connection, where: str, values: Sequence[object], limit: int
-) -> list[ApiKey]:
+async def list_keys(conn: Connection, where: str, values: Sequence[object], limit: int) -> list[ApiKey]:
     """Keys that match ``where`` (SQL made by `core.storage.access_filters`), newest first."""
     rows = await conn.fetch(
         f"""select {COLUMNS} from api_keys where true {where}
@@ -83,8 +82,17 @@ async def list_keys(
     return [_key(row) for row in rows]
 
 
+async def keys_made_by(conn: Connection, user_id: str) -> list[ApiKey]:
+    """The keys of a user that still work."""
+    rows = await conn.fetch(
+        f"select {COLUMNS} from api_keys where created_by = $1 and revoked_at is null",  # noqa: S608
+        user_id,
+    )
+    return [_key(row) for row in rows]
+
+
 async def update_key(
-    conn: asyncpg.Connection,
+    conn: Connection,
     key_id: str,
     *,
     name: str | None,
@@ -110,9 +118,7 @@ async def update_key(
     return _key(row)
 
 
-async def rotate_key(
-    conn: asyncpg.Connection, key_id: str, secret_hash: bytes, old_until: datetime | None
-) -> ApiKey:
+async def rotate_key(conn: Connection, key_id: str, secret_hash: bytes, old_until: datetime | None) -> ApiKey:
     """A new secret; the one before it goes on working until ``old_until``."""
     row = await conn.fetchrow(
         f"""update api_keys set
@@ -129,7 +135,7 @@ async def rotate_key(
     return _key(row)
 
 
-async def revoke_key(conn: asyncpg.Connection, key_id: str) -> None:
+async def revoke_key(conn: Connection, key_id: str) -> None:
     """For ever. The row stays, so that what the key did can still be told."""
     await conn.execute(
         """update api_keys set revoked_at = now(), previous_hash = null, version = version + 1
@@ -138,7 +144,7 @@ async def revoke_key(conn: asyncpg.Connection, key_id: str) -> None:
     )
 
 
-async def revoke_keys_of(conn: asyncpg.Connection, user_id: str) -> list[str]:
+async def revoke_keys_of(conn: Connection, user_id: str) -> list[str]:
     """Revoke what a user made who is leaving; the ids."""
     rows = await conn.fetch(
         """update api_keys set revoked_at = now(), previous_hash = null, version = version + 1
@@ -148,7 +154,7 @@ async def revoke_keys_of(conn: asyncpg.Connection, user_id: str) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def note_key_use(conn: asyncpg.Connection, key_ids: Sequence[str]) -> None:
+async def note_key_use(conn: Connection, key_ids: Sequence[str]) -> None:
     """Record that these keys were used just now; at most once a minute for each, whoever calls."""
     await conn.execute(
         """update api_keys set last_used_at = date_trunc('seconds', now())

@@ -7,6 +7,7 @@ import asyncpg
 from msgspec import Struct
 
 from core.errors import Conflict
+from core.storage.database import Connection
 
 
 class CustomRole(Struct, frozen=True):
@@ -28,7 +29,7 @@ COLUMNS = "id, tenant_id, name, description, permissions, version, created_at, u
 
 
 async def insert_role(
-    conn: asyncpg.Connection,
+    conn: Connection,
     *,
     tenant_id: str,
     role_id: str,
@@ -51,7 +52,7 @@ async def insert_role(
     return CustomRole(**dict(row))
 
 
-async def get_role(conn: asyncpg.Connection, role_id: str, *, lock: bool = False) -> CustomRole | None:
+async def get_role(conn: Connection, role_id: str, *, lock: bool = False) -> CustomRole | None:
     row = await conn.fetchrow(
         f"select {COLUMNS} from roles where id = $1" + (" for update" if lock else ""),  # noqa: S608
         role_id,
@@ -59,20 +60,20 @@ async def get_role(conn: asyncpg.Connection, role_id: str, *, lock: bool = False
     return None if row is None else CustomRole(**dict(row))
 
 
-async def list_roles(conn: asyncpg.Connection) -> list[CustomRole]:
+async def list_roles(conn: Connection) -> list[CustomRole]:
     """All of them: a tenant has at most `MOST_ROLES`."""
     rows = await conn.fetch(f"select {COLUMNS} from roles order by created_at, id")  # noqa: S608
     return [CustomRole(**dict(row)) for row in rows]
 
 
-async def permissions_of(conn: asyncpg.Connection, role_ids: Sequence[str]) -> dict[str, frozenset[str]]:
+async def permissions_of(conn: Connection, role_ids: Sequence[str]) -> dict[str, frozenset[str]]:
     """The permissions of those of ``role_ids`` that exist."""
     rows = await conn.fetch("select id, permissions from roles where id = any($1::text[])", list(role_ids))
     return {row["id"]: frozenset(row["permissions"]) for row in rows}
 
 
 async def update_role(
-    conn: asyncpg.Connection,
+    conn: Connection,
     role_id: str,
     *,
     name: str | None,
@@ -99,7 +100,7 @@ async def update_role(
     return CustomRole(**dict(row))
 
 
-async def users_with(conn: asyncpg.Connection, role_id: str) -> list[str]:
+async def users_with(conn: Connection, role_id: str) -> list[str]:
     """The ids of up to 20 users who have the role."""
     rows = await conn.fetch(
         "select id from users where $1 = any(roles) and deleted_at is null order by id limit 20", role_id
@@ -107,5 +108,5 @@ async def users_with(conn: asyncpg.Connection, role_id: str) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def delete_role(conn: asyncpg.Connection, role_id: str) -> None:
+async def delete_role(conn: Connection, role_id: str) -> None:
     await conn.execute("delete from roles where id = $1", role_id)

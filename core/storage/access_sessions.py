@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 from msgspec import Struct
+
+from core.storage.database import Connection
 
 
 class Session(Struct, frozen=True):
@@ -40,7 +41,7 @@ def _session(row: Any) -> Session:
 
 
 async def insert_session(
-    conn: asyncpg.Connection,
+    conn: Connection,
     *,
     tenant_id: str,
     session_id: str,
@@ -63,7 +64,7 @@ async def insert_session(
     )
 
 
-async def get_family(conn: asyncpg.Connection, session_id: str) -> Family | None:
+async def get_family(conn: Connection, session_id: str) -> Family | None:
     row = await conn.fetchrow(
         f"""select id, tenant_id, user_id, generation, seed, {_ALIVE} as alive
             from sessions where id = $1""",  # noqa: S608
@@ -72,9 +73,7 @@ async def get_family(conn: asyncpg.Connection, session_id: str) -> Family | None
     return None if row is None else Family(**dict(row))
 
 
-async def next_generation(
-    conn: asyncpg.Connection, session_id: str, generation: int, expires_at: datetime
-) -> bool:
+async def next_generation(conn: Connection, session_id: str, generation: int, expires_at: datetime) -> bool:
     """Move the family from ``generation`` to the next. False when somebody else has done so, or it is dead."""
     row = await conn.fetchval(
         f"""update sessions set generation = generation + 1, last_used_at = date_trunc('milliseconds', now()),
@@ -87,7 +86,7 @@ async def next_generation(
     return row is True
 
 
-async def list_sessions(conn: asyncpg.Connection, user_id: str) -> list[Session]:
+async def list_sessions(conn: Connection, user_id: str) -> list[Session]:
     """The living sessions of a user, last used first; at most 200."""
     rows = await conn.fetch(
         f"""select {COLUMNS} from sessions where user_id = $1 and {_ALIVE}
@@ -97,7 +96,7 @@ async def list_sessions(conn: asyncpg.Connection, user_id: str) -> list[Session]
     return [_session(row) for row in rows]
 
 
-async def revoke_session(conn: asyncpg.Connection, session_id: str, user_id: str, reason: str) -> bool:
+async def revoke_session(conn: Connection, session_id: str, user_id: str, reason: str) -> bool:
     """End a session. False when the user has no such living one."""
     row = await conn.fetchval(
         f"""update sessions set revoked_at = now(), revoked_reason = $3
@@ -109,9 +108,7 @@ async def revoke_session(conn: asyncpg.Connection, session_id: str, user_id: str
     return row is True
 
 
-async def revoke_sessions_of(
-    conn: asyncpg.Connection, user_id: str, reason: str, *, but: str = ""
-) -> list[str]:
+async def revoke_sessions_of(conn: Connection, user_id: str, reason: str, *, but: str = "") -> list[str]:
     """End all sessions of a user (except ``but``); their ids."""
     rows = await conn.fetch(
         f"""update sessions set revoked_at = now(), revoked_reason = $2
@@ -123,7 +120,7 @@ async def revoke_sessions_of(
     return [row["id"] for row in rows]
 
 
-async def prune_sessions(conn: asyncpg.Connection) -> int:
+async def prune_sessions(conn: Connection) -> int:
     """Remove what ended more than 30 days ago: until then it can be told why somebody was signed out."""
     status: str = await conn.execute(
         """delete from sessions where coalesce(revoked_at, expires_at) < now() - interval '30 days'"""

@@ -8,6 +8,7 @@ import asyncpg
 from msgspec import Struct
 
 from core.errors import Conflict
+from core.storage.database import Connection
 
 
 class User(Struct, frozen=True):
@@ -41,7 +42,7 @@ def _user(row: Any) -> User:
 
 
 async def insert_user(
-    conn: asyncpg.Connection,
+    conn: Connection,
     *,
     tenant_id: str,
     user_id: str,
@@ -67,7 +68,7 @@ async def insert_user(
     return _user(row)
 
 
-async def get_user(conn: asyncpg.Connection, user_id: str) -> User | None:
+async def get_user(conn: Connection, user_id: str) -> User | None:
     row = await conn.fetchrow(
         f"select {COLUMNS} from users where id = $1 and deleted_at is null",  # noqa: S608
         user_id,
@@ -75,7 +76,7 @@ async def get_user(conn: asyncpg.Connection, user_id: str) -> User | None:
     return None if row is None else _user(row)
 
 
-async def lock_user(conn: asyncpg.Connection, user_id: str) -> User | None:
+async def lock_user(conn: Connection, user_id: str) -> User | None:
     """The user, held until the transaction ends: what is decided about them stays true meanwhile."""
     row = await conn.fetchrow(
         f"select {COLUMNS} from users where id = $1 and deleted_at is null for update",  # noqa: S608
@@ -84,9 +85,7 @@ async def lock_user(conn: asyncpg.Connection, user_id: str) -> User | None:
     return None if row is None else _user(row)
 
 
-async def list_users(
-    conn: asyncpg.Connection, where: str, values: Sequence[object], limit: int
-) -> list[User]:
+async def list_users(conn: Connection, where: str, values: Sequence[object], limit: int) -> list[User]:
     """Users that match ``where`` (SQL made by `core.storage.access_filters`), newest first."""
     rows = await conn.fetch(
         f"""select {COLUMNS} from users where deleted_at is null {where}
@@ -96,7 +95,7 @@ async def list_users(
     return [_user(row) for row in rows]
 
 
-async def find_credentials(conn: asyncpg.Connection, email: str) -> tuple[User, str] | None:
+async def find_credentials(conn: Connection, email: str) -> tuple[User, str] | None:
     """The user who signs in with ``email``, and the hash of their password. Needs sight of all tenants."""
     row = await conn.fetchrow(
         f"""select {COLUMNS}, password_hash from users
@@ -110,7 +109,7 @@ async def find_credentials(conn: asyncpg.Connection, email: str) -> tuple[User, 
     return User(**columns), password_hash
 
 
-async def password_hash_of(conn: asyncpg.Connection, user_id: str) -> str | None:
+async def password_hash_of(conn: Connection, user_id: str) -> str | None:
     value: str | None = await conn.fetchval(
         "select password_hash from users where id = $1 and deleted_at is null", user_id
     )
@@ -118,7 +117,7 @@ async def password_hash_of(conn: asyncpg.Connection, user_id: str) -> str | None
 
 
 async def update_user(
-    conn: asyncpg.Connection,
+    conn: Connection,
     user_id: str,
     *,
     name: str | None = None,
@@ -151,13 +150,13 @@ async def update_user(
     return _user(row)
 
 
-async def note_login(conn: asyncpg.Connection, user_id: str) -> None:
+async def note_login(conn: Connection, user_id: str) -> None:
     await conn.execute(
         "update users set last_login_at = date_trunc('milliseconds', now()) where id = $1", user_id
     )
 
 
-async def delete_user(conn: asyncpg.Connection, user_id: str) -> None:
+async def delete_user(conn: Connection, user_id: str) -> None:
     """Softly: the row stays for what refers to it, the address is free again."""
     await conn.execute(
         """update users set deleted_at = now(), state = 'deactivated', version = version + 1
@@ -166,19 +165,25 @@ async def delete_user(conn: asyncpg.Connection, user_id: str) -> None:
     )
 
 
-async def count_operators(conn: asyncpg.Connection) -> int:
-    """Operators who can sign in. The last one cannot be taken away."""
-    value: int = await conn.fetchval(
-        """select count(*) from users
-           where 'operator' = any(roles) and state = 'active' and deleted_at is null"""
+async def operators(conn: Connection, *, lock: bool = False) -> list[str]:
+    """The operators of this tenant who can sign in; with ``lock`` they stay so until the transaction ends."""
+    held = "for update" if lock else ""
+    rows = await conn.fetch(
+        f"""select id from users where 'operator' = any(roles) and state = 'active' and deleted_at is null
+            order by id {held}"""  # noqa: S608  # our own words
     )
-    return value
+    return [row["id"] for row in rows]
 
 
-async def get_preferences(conn: asyncpg.Connection, user_id: str) -> bytes:
+async def one_at_a_time(conn: Connection) -> None:
+    """Let others who call this wait until our transaction ends."""
+    await conn.execute("select pg_advisory_xact_lock(hashtext('irisx first operator'))")
+
+
+async def get_preferences(conn: Connection, user_id: str) -> bytes:
     value: str | None = await conn.fetchval("select preferences::text from users where id = $1", user_id)
     return (value or "{}").encode()
 
 
-async def put_preferences(conn: asyncpg.Connection, user_id: str, document: str) -> None:
+async def put_preferences(conn: Connection, user_id: str, document: str) -> None:
     await conn.execute("update users set preferences = $2::text::jsonb where id = $1", user_id, document)

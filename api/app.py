@@ -1,0 +1,318 @@
+"""The API process: composition, start, stop.
+
+`serve` is what ``irisx api`` runs. `create_app` builds the same application for a loop that somebody else runs; its
+parts live as long as the lifespan does.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from litestar import Litestar, Request, Response, asgi
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from api.http import openapi
+from api.http.front import Front
+from api.http.metrics import Metrics
+from api.http.operation import Operation
+from api.http.origin import Origins
+from api.http.pages import Pages, find_build
+from api.http.pipeline import PROBLEM, Endpoint
+from api.http.problem import Refused, encode_problem, problem_of
+from api.http.ratelimit import Limit, RateLimits
+from api.http.request_id import request_id_of
+from api.http.services import Services
+from api.http.stream_ws import StreamSocket
+from api.http.table import OPERATIONS
+from api.http.wire import Http, Socket
+from core.access.passwords import Passwords
+from core.access.service import Access
+from core.access.tokens import NoSecret
+from core.bus import Bus
+from core.config import ConfigError, Settings
+from core.errors import InternalError, IrisxError, NotFound
+from core.logs import get_logger, set_up
+from core.storage import access_idempotency, access_sessions
+from core.storage.database import Database
+
+LOG = get_logger("api")
+
+CONNECTIONS = 10
+"""To Postgres, for each API process: more wait for a core than for a connection."""
+DRAIN_S = 1.0
+"""How long we say "not ready" before we stop accepting: load balancers look about once a second."""
+GRACE_S = 10.0
+"""How long running requests may take to finish when we stop."""
+KEEP_ALIVE_S = 20
+MAX_WS_MESSAGE = 16 * 1024
+NOTE_USES_S = 5.0
+PRUNE_S = 3600.0
+
+
+class Application:
+    """The whole API as an ASGI application; its parts exist while `running` does."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pages: Path | None = None,
+        limits: dict[tuple[str, str], Limit] | None = None,
+        passwords: Passwords | None = None,
+    ) -> None:
+        """``limits`` and ``passwords`` replace the defaults, for tests and benches. Raises `ConfigError` when there
+        is no secret: a signature with an empty one proves nothing."""
+        if not settings.secret.strip(" ,"):
+            raise ConfigError("IRISX_SECRET is empty: nothing that is signed with it would mean anything")
+        self.settings = settings
+        self.services: Services | None = None
+        self._limits = limits
+        self._passwords = passwords
+        self.origins = Origins(
+            public_url=settings.public_url, proxies=settings.proxies, allowed=settings.cors_origins
+        )
+        self._endpoints: dict[str, Endpoint] = {}
+        self.litestar = Litestar(
+            route_handlers=[*map(self._route, OPERATIONS), self._stream(), self._document()],
+            lifespan=[lambda _: self.running()],
+            exception_handlers={HTTPException: _refused, Exception: _refused},
+            openapi_config=None,
+            logging_config=None,
+        )
+        self._front = Front(self.litestar, Pages(find_build(pages)), self.origins)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._front(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connect to everything, serve, and let go of it."""
+        settings = self.settings
+        async with AsyncExitStack() as stack:
+            database = await Database.open(settings.database_url, min_size=2, max_size=CONNECTIONS)
+            stack.push_async_callback(database.close)
+            bus = await Bus.open(settings.redis_url)
+            stack.push_async_callback(bus.aclose)
+            try:
+                access = Access(database, bus, settings.secret, self._passwords)
+            except NoSecret as exc:
+                raise ConfigError(str(exc)) from exc
+            stack.callback(access.close)
+            await access.start()
+            services = Services(
+                settings=settings,
+                secret=settings.secret,
+                database=database,
+                bus=bus,
+                access=access,
+                limits=RateLimits(bus.redis, self._limits),
+                metrics=Metrics(),
+                origins=self.origins,
+            )
+            stack.push_async_callback(services.finish, GRACE_S)
+            chores = asyncio.create_task(_chores(services))
+            stack.push_async_callback(_end, chores)
+            self._endpoints = {operation.name: Endpoint(operation, services) for operation in OPERATIONS}
+            self.services = services
+            LOG.info("api started", operations=len(OPERATIONS))
+            try:
+                yield
+            finally:
+                services.drain()
+                await services.access.write_uses()
+
+    def _route(self, operation: Operation) -> HTTPRouteHandler:
+        """The operation as a route of Litestar's.
+
+        The handler takes nothing and gives back an ASGI application, which Litestar then runs with the request: so
+        routing is Litestar's and everything else is one pass of ours (measured in api/README.md).
+        """
+
+        async def handle() -> ASGIApp:
+            return self._endpoints[operation.name]
+
+        handle.__name__ = operation.name
+        return HTTPRouteHandler(
+            operation.route.replace("}", ":str}"),
+            http_method=[operation.method],  # type: ignore[list-item]  # one of HTTP's
+            status_code=operation.status,
+            opt={"operation": operation},
+        )(handle)
+
+    def _stream(self) -> Any:
+        @asgi("/v1/stream", copy_scope=False)
+        async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == ScopeType.WEBSOCKET:
+                services = self._ready()
+                await StreamSocket(services.streams, services.access)(scope, receive, send)
+                return
+            error = Refused(
+                426,
+                "websocket_only",
+                "this address speaks WebSocket; for plain HTTP there is /v1/stream/sse",
+                headers=[("upgrade", "websocket"), ("connection", "upgrade")],
+            )
+            await _send_problem(error, scope, send)
+
+        return stream
+
+    def _document(self) -> Any:
+        text = openapi.text()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(text)),
+            (b"cache-control", b"no-cache"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+
+        @asgi("/v1/openapi.json", copy_scope=False)
+        async def document(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != ScopeType.HTTP or scope["method"] != "GET":
+                await _send_problem(Refused(405, "method_not_allowed", "GET it"), scope, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": text, "more_body": False})
+
+        return document
+
+    def _ready(self) -> Services:
+        if self.services is None:
+            raise InternalError("the application is not running")
+        return self.services
+
+
+def create_app(settings: Settings, **options: Any) -> Application:
+    """The application for ``settings``; see `Application`."""
+    return Application(settings, **options)
+
+
+def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What Litestar itself refuses (no such address, wrong method), in our words."""
+    headers: dict[str, str] = {}
+    ours: IrisxError
+    if isinstance(error, NotFoundException):
+        ours = NotFound("there is nothing at this address", code="no_such_address")
+    elif isinstance(error, MethodNotAllowedException):
+        headers.update(error.headers or {})
+        ours = Refused(405, "method_not_allowed", f"{request.method} does not work here")
+    elif isinstance(error, HTTPException) and error.status_code < 500:
+        ours = Refused(error.status_code, "bad_request", error.detail or "the request is not valid")
+    else:
+        LOG.error("a request failed outside of every handler", exc_info=error)
+        ours = InternalError("something went wrong on our side")
+    request_id = request_id_of(dict(request.scope["headers"]))
+    problem = problem_of(ours, request_id=request_id, instance=request.scope["path"])
+    return Response(
+        encode_problem(problem),
+        status_code=problem.status,
+        media_type=PROBLEM.decode(),
+        headers={**headers, "Request-Id": request_id, "Cache-Control": "no-store"},
+    )
+
+
+async def _send_problem(error: IrisxError, scope: Any, send: Any) -> None:
+    answer = Endpoint.refusal(error, request_id_of(dict(scope["headers"])), scope["path"])
+    headers = [(b"content-type", PROBLEM), (b"content-length", b"%d" % len(answer.body)), *answer.headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _chores(services: Services) -> None:
+    """What has to be done now and then: note the use of keys, forget what is old."""
+    since_prune = PRUNE_S
+    while True:
+        await asyncio.sleep(NOTE_USES_S)
+        await services.access.write_uses()
+        since_prune += NOTE_USES_S
+        if since_prune >= PRUNE_S:
+            try:
+                async with services.database.system() as conn:
+                    await access_idempotency.prune_idempotency(conn)
+                    await access_sessions.prune_sessions(conn)
+                since_prune = 0.0
+            except IrisxError as exc:
+                LOG.info("old records are not pruned now", error=exc.code)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, ending in order: first not ready, then no new connections, then done."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+        self._stopping: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, partial(self.stop, number))
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Stop in order; a second time: at once."""
+        if self._stopping is not None:
+            self.should_exit = self.force_exit = True
+            return
+        LOG.info("stopping", signal=signal.Signals(number).name)
+        self._stopping = asyncio.get_running_loop().create_task(self._stop())
+
+    async def _stop(self) -> None:
+        if self._application.services is not None:
+            self._application.services.drain()
+            await asyncio.sleep(DRAIN_S)
+        self.should_exit = True
+
+
+def server_of(application: Application, **options: Any) -> Server:
+    """A server for ``application``, not started. ``options`` are uvicorn's (host, port, uds, fd)."""
+    config = uvicorn.Config(
+        application,
+        http=Http,
+        ws=Socket,
+        loop="uvloop",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=round(GRACE_S),
+        ws_max_size=MAX_WS_MESSAGE,
+        # Compressing for each client would undo "encode once", and mixes secrets with what others chose.
+        ws_per_message_deflate=False,
+        backlog=2048,
+        **options,
+    )
+    return Server(config, application)
+
+
+def serve(settings: Settings) -> None:
+    """Run the API until SIGTERM or SIGINT. Raises `ConfigError` before anything is opened when it cannot work."""
+    set_up(process="api", level=settings.log_level, form=settings.log_format)
+    host, port = settings.listen_address()
+    application = create_app(settings)
+    server = server_of(application, host=host, port=port)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(3)
