@@ -98,7 +98,9 @@ class Meetings(Book):
             self._surprise("conference_recording_without_members")
             return
         call = self.calls[self._home[leg.uuid]]
-        if recordings.find_open(call, leg.uuid, fact.path, fact.conference):
+        if recordings.knows_start(call, fact.path, fact.at_us, fact.conference) or recordings.find_open(
+            call, leg.uuid, fact.path, at_us=fact.at_us, conference=fact.conference
+        ):
             return
         recording = Recording(leg="", path=fact.path, started_us=fact.at_us, conference=fact.conference)
         grown = recordings.started(leg, recording)
@@ -112,7 +114,9 @@ class Meetings(Book):
         for call in list(self.calls.values()) if fact.conference else ():
             if call.conference != fact.conference:
                 continue
-            found = recordings.find_open(call, "", fact.path, fact.conference)
+            if recordings.knows_stop(call, fact.path, fact.at_us, fact.conference):
+                return
+            found = recordings.find_open(call, "", fact.path, at_us=fact.at_us, conference=fact.conference)
             if found is None:
                 continue
             leg, at = found

@@ -27,17 +27,31 @@ def started(leg: Leg, recording: Recording) -> Leg | None:
     return replace(leg, recordings=(*leg.recordings, recording))
 
 
-def find_open(call: Call, leg_uuid: str, path: str, conference: str = "") -> tuple[Leg, int] | None:
-    """The leg that holds the open recording of ``path`` and its place; the named leg is asked first."""
+def find_open(
+    call: Call, leg_uuid: str, path: str, *, at_us: int, conference: str = ""
+) -> tuple[Leg, int] | None:
+    """The leg that holds the recording of ``path`` that was open at this moment, and its place; the named leg is
+    asked first. One that began later is another one: the stop that is looked at is that of its predecessor."""
     found: tuple[Leg, int] | None = None
     for leg in call.legs:
         for at, known in enumerate(leg.recordings):
             if known.stopped_us or known.path != path or known.conference != conference:
                 continue
+            if known.started_us > at_us:
+                continue
             if leg.uuid == leg_uuid:
                 return leg, at
             found = found or (leg, at)
     return found
+
+
+def knows_start(call: Call, path: str, started_us: int, conference: str) -> bool:
+    """Whether this recording of a conference is known already; whichever member kept its record."""
+    return any(
+        known.path == path and known.started_us == started_us and known.conference == conference
+        for leg in call.legs
+        for known in leg.recordings
+    )
 
 
 def knows_stop(call: Call, path: str, stopped_us: int, conference: str = "") -> bool:

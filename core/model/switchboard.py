@@ -384,9 +384,11 @@ class Switchboard(Resync):
     def _recording_stopped(self, fact: RecordingStopped) -> None:
         leg = self._subject(fact)
         call = self.calls[self._home[leg.uuid]]
-        found = recordings.find_open(call, leg.uuid, fact.path)
+        if recordings.knows_stop(call, fact.path, fact.at_us):
+            return
+        found = recordings.find_open(call, leg.uuid, fact.path, at_us=fact.at_us)
         if found is None:
-            if recordings.knows_stop(call, fact.path, fact.at_us) or leg.state == ENDED:
+            if leg.state == ENDED:
                 return
             # We came late: its start was never seen.
             grown = recordings.started(leg, Recording(leg=leg.uuid, path=fact.path))
