@@ -58,7 +58,7 @@ async def list_json(
         # One row more than wanted tells whether there are more.
         row = await connection.fetchrow(
             f"""
-            with some as materialized (
+            with found as materialized (
                 select {listing.place} as place, id, {listing.document} as document,
                     row_number() over (order by {listing.place} desc, id desc) as n
                 from {listing.table} where tenant_id = $1{only}{asked}
@@ -70,7 +70,7 @@ async def list_json(
                 count(*) > $2 as has_more,
                 (array_agg(place order by n desc) filter (where n <= $2))[1] as place,
                 (array_agg(id order by n desc) filter (where n <= $2))[1] as id
-            from some
+            from found
             """,  # noqa: S608 - table, columns and operators are our own words
             *values,
         )
