@@ -75,6 +75,16 @@ class LegSeen(LegFact, frozen=True):
     """It exists and looks like this; nothing else happened."""
 
 
+class LegDescribed(LegFact, frozen=True):
+    """It exists, and this is all about it: what a switch answers when it is asked for a channel."""
+
+    bridged_to: str = ""
+    parked: bool = False
+    conference: str = ""
+    instance: str = ""
+    member: str = ""
+
+
 class LegCreated(LegFact, frozen=True):
     """It begins, here (or begins here again: ``channel.recovered``)."""
 

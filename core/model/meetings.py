@@ -172,6 +172,11 @@ class Meetings(Book):
         leg = find_leg(call, leg_uuid)
         conference = self.conferences.get(instance)
         member = conference.member(leg_uuid) if conference else None
+        if member is None and leg is not None and leg.conference_id in self.conferences:
+            # A leg that was described to us (`LegDescribed`) named its conference only.
+            instance = leg.conference_id
+            conference = self.conferences[instance]
+            member = conference.member(leg_uuid)
         if conference is None or member is None:
             if leg is not None and leg.conference and leg.state != ENDED:
                 # We came late and never saw it join.

@@ -30,6 +30,7 @@ from core.model.facts import (
     LegAnswered,
     LegBridged,
     LegCreated,
+    LegDescribed,
     LegDestroyed,
     LegEnded,
     LegFact,
@@ -63,7 +64,17 @@ from core.model.records import Call, Change, Leg, Recording
 from core.model.resync import Resync
 
 _AFTER_THE_END = frozenset(
-    {LegSeen, LegEnded, LegDestroyed, LegUnbridged, LegUnparked, LegHungUp, PlaybackStopped, ConferenceLeft}
+    {
+        LegSeen,
+        LegDescribed,
+        LegEnded,
+        LegDestroyed,
+        LegUnbridged,
+        LegUnparked,
+        LegHungUp,
+        PlaybackStopped,
+        ConferenceLeft,
+    }
 )
 """What a switch is known to tell of a leg that has ended."""
 
@@ -74,6 +85,7 @@ class Switchboard(Resync):
     def __init__(self, node: str, default_tenant: str) -> None:
         super().__init__(node, default_tenant)
         self._handlers: dict[type[Fact], Callable[[Any], None]] = {
+            LegDescribed: self._described,
             LegProgressed: self._progressed,
             LegAnswered: self._answered,
             LegBridged: self._bridged,
@@ -234,6 +246,23 @@ class Switchboard(Resync):
         for leaving in (fact.leaves, fact.peer):
             if self.call_of(leaving) is not None:
                 self._link(self._names.get(leaving, leaving), fact.stays, fact.at_us)
+
+    def _described(self, fact: LegDescribed) -> None:
+        """Catch up with what became of a leg while nobody listened. A description of a leg that we follow is older
+        than its events, so it only adds what is not there."""
+        leg = self._subject(fact)
+        if leg.marks or leg.hangup_us:
+            return
+        if fact.bridged_to:
+            self._bridged(LegBridged(fact.at_us, fact.seq, fact.channel, leg.uuid, fact.bridged_to))
+        elif fact.conference:
+            self._conference_joined(
+                ConferenceJoined(
+                    fact.at_us, fact.seq, fact.channel, fact.conference, fact.instance, fact.member
+                )
+            )
+        elif fact.parked:
+            self._parked(LegParked(fact.at_us, fact.seq, fact.channel))
 
     # -- the life of a leg
 

@@ -90,6 +90,26 @@ def _created(event: Event, known: Known | None) -> Fact | None:
     return None if block is None else facts.LegCreated(*block)
 
 
+def _described(event: Event, known: Known | None) -> Fact | None:
+    """CHANNEL_DATA: the answer to ``uuid_dump`` and to ``connect`` on a socket that the switch opened."""
+    block = read_block(event, details=True)
+    if block is None:
+        return None
+    application = single(event, "variable_current_application")
+    in_conference = application == "conference"
+    conference = single(event, "variable_conference_name") if in_conference else NONE
+    instance = single(event, "variable_conference_uuid") if in_conference else NONE
+    member = single(event, "variable_conference_member_id") if in_conference else NONE
+    return facts.LegDescribed(
+        *block,
+        bridged_to=single(event, "variable_bridge_to") or NONE,
+        parked=application == "park",
+        conference=conference or NONE,
+        instance=instance or conference or NONE,
+        member=member or NONE,
+    )
+
+
 def _answered(event: Event, known: Known | None) -> Fact | None:
     block = read_block(event, details=True, known=known)
     if block is None:
@@ -259,8 +279,7 @@ _MEMBER_ACTIONS: dict[str, type[facts.ConferenceFact]] = {
 _READERS: dict[str, _Reader] = {
     "CHANNEL_CREATE": _created,
     "CHANNEL_ORIGINATE": _leg(facts.LegSeen),
-    # The answer to `connect` on a socket that the switch opened to us.
-    "CHANNEL_DATA": _leg(facts.LegSeen),
+    "CHANNEL_DATA": _described,
     "CALL_UPDATE": _leg(facts.LegSeen),
     # These two carry no variables.
     "CHANNEL_OUTGOING": _leg(facts.LegSeen, details=False),
