@@ -17,7 +17,7 @@ from operator import itemgetter
 import orjson
 
 from freeswitch.errors import ProtocolError
-from freeswitch.quoting import join_array, split_array, unquote_value
+from freeswitch.quoting import join_array, split_array, unquote_name, unquote_value
 
 _NAME_LINE = b"Event-Name: "
 _LENGTH_LINE = b"\nContent-Length: "
@@ -153,7 +153,7 @@ class Event:
             name, colon, value = line.partition(b": ")
             if colon:
                 text = unquote_value(value)
-                yield name.decode("utf-8", "replace"), split_array(text) or text
+                yield unquote_name(name), split_array(text) or text
 
     def _find_end(self) -> int:
         """Where the header block ends: the index just behind its last line's line feed.
@@ -236,9 +236,9 @@ def _read_json(raw: bytes) -> tuple[dict[str, str | list[str]], bytes]:
     headers: dict[str, str | list[str]] = {}
     for name, value in found.items():
         if isinstance(value, str):
-            headers[name] = _clean(value)
+            headers[_clean(name)] = _clean(value)
         elif isinstance(value, list):
-            headers[name] = [_clean(one) for one in value if isinstance(one, str)]
+            headers[_clean(name)] = [_clean(one) for one in value if isinstance(one, str)]
         else:
             raise ProtocolError("a json event has a value that is neither text nor a list")
     body = headers.pop("_body", "")
@@ -265,7 +265,7 @@ def _read_xml(raw: bytes) -> tuple[dict[str, str | list[str]], bytes]:
         match = _XML_HEADER.fullmatch(line.strip())
         if match is None:
             continue
-        name, value = match[1].decode("utf-8", "replace"), unquote_value(match[2])
+        name, value = unquote_name(match[1]), unquote_value(match[2])
         known = headers.get(name)
         if known is None:
             headers[name] = value

@@ -19,6 +19,7 @@ _QUOTED = tuple(
     b"%%%02X" % code if code < 0x20 or code > 0x7E or code in _UNSAFE else bytes((code,))
     for code in range(256)
 )
+_REPLACEMENT = "\ufffd".encode()
 _SAFE_ONLY = re.compile(rb"[A-Za-z0-9/*'()$!,~\-_.]*")
 _ALREADY_QUOTED = re.compile(rb"%[0-9A-F]{2}")
 
@@ -53,8 +54,15 @@ def unquote_value(raw: bytes) -> str:
         if b"%00" in raw:
             raw = raw.replace(b"%00", b"%2500")
         raw = unquote_to_bytes(raw)
+    if b"\x00" in raw:
+        raw = raw.replace(b"\x00", _REPLACEMENT)
     text = raw.decode("utf-8", "replace")
     return "" if text == UNDEFINED else text
+
+
+def unquote_name(raw: bytes) -> str:
+    """The text of a header's name, which is never percent-encoded."""
+    return raw.replace(b"\x00", _REPLACEMENT).decode("utf-8", "replace")
 
 
 def split_array(value: str) -> list[str] | None:

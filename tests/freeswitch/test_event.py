@@ -182,6 +182,8 @@ def test_json_text_that_no_store_could_hold_is_cleaned() -> None:
     event = Event.from_json(b'{"Event-Name":"X","A":"a\\u0000b","B":"\\ud800"}')
     assert event.get("A") == "a\ufffdb"
     assert (event.get("B") or "").encode()
+    ((name, _),) = Event.from_json(b'{"\\ud800\\u0000":"x"}').items()
+    assert name.encode() and "\x00" not in name
 
 
 @pytest.mark.parametrize(
