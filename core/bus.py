@@ -100,6 +100,8 @@ class Bus:
         self._changed = asyncio.Event()
         self.listening = asyncio.Event()
         self.reconnects = 0
+        self.unshown = 0
+        """Entries that no follower was shown, because the bus was away."""
         self._closing = False
 
     @classmethod
@@ -189,8 +191,8 @@ class Bus:
         """Show entries that are already in the store to those who follow. Raises nothing."""
         try:
             await self.redis.publish(FRESH + tenant_id, _encode(list(entries)))
-        except RedisError as exc:
-            LOG.warning("fresh entries could not be shown", error=type(exc).__name__)
+        except (RedisError, OSError):
+            self.unshown += len(entries)  # `_listen` says that the bus is away; readers find them in the store
 
     @asynccontextmanager
     async def follow(self, tenant_id: str) -> AsyncIterator[Follower]:

@@ -27,11 +27,16 @@ TOTAL = 240
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with Stack(tmp_path / "s") as running:
         yield running
+        while EARS:
+            EARS.pop().close()
+
+
+EARS: list[Ear] = []
 
 
 def begin(stack: Stack, **options: Any) -> Ear:
     """Traffic, and an ear that hears it from its start."""
-    told = {
+    told: dict[str, Any] = {
         "rate": RATE,
         "total": TOTAL,
         "talk": 2,
@@ -40,7 +45,8 @@ def begin(stack: Stack, **options: Any) -> Ear:
         "heartbeat": 2,
     } | options
     port = stack.switch("sim1", **told)
-    return Ear(port)
+    EARS.append(Ear(port))
+    return EARS[-1]
 
 
 def settled(stack: Stack, ear: Ear, *, total: int = TOTAL, within_s: float = 60) -> Books:

@@ -1,6 +1,7 @@
 """What really happened: an ear of its own on the switch, with none of our code between, and the store's side of it."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections import Counter
@@ -52,7 +53,8 @@ class Ear(threading.Thread):
         self.ended[headers["Unique-ID"]] = headers
 
     def close(self) -> None:
-        self._peer.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the switch may have gone first
+            self._peer.shutdown(socket.SHUT_RDWR)
         self._peer.close()
         self.join(5)
 
