@@ -46,8 +46,7 @@ class Live:
 
     def gap(self, resume_at: int) -> None:
         """What we hold may be old: the caller lists again."""
-        self.seq = max(self.seq, resume_at)
-        self.head = max(self.head, self.seq)
+        self.seq = self.head = resume_at
         self.stream, self.why = "catching up", "some entries were missed; listing again"
 
     def entry(self, event: Mapping[str, Any], now: float) -> None:

@@ -23,6 +23,8 @@ SILENCE_S = 40.0
 """Heartbeats come every 15 s: after more than two of them nobody is there."""
 OPEN_S = 10.0
 MAX_FRAME = 4 << 20
+_FINAL = (4400, 4403)
+"""Close codes after which another try would end the same way: not understood, not allowed."""
 
 
 class Hello(Struct, frozen=True):
@@ -92,6 +94,9 @@ def follow(
                         position = item.seq
                     case Gap():
                         position = item.resume_at
+                    case Beat() if position is not None:
+                        # Everything before it was sent, or was not what we asked for.
+                        position = max(position, item.head_seq)
                     case _:
                         pass
                 yield item
@@ -121,7 +126,10 @@ def _connection(
             socket.send(json.dumps(asked))
             yield from _frames(socket, stop)
     except (ConnectionClosed, InvalidHandshake, InvalidURI, OSError, TimeoutError) as error:
-        raise _Cut(_why(error)) from error
+        why = _why(error)
+        if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code in _FINAL:
+            raise Failure(why) from error
+        raise _Cut(why) from error
 
 
 def _token(client: Client) -> str:
