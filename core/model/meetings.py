@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.model import conferences, recordings
 from core.model import legs as rules
-from core.model.book import Book, find_leg
+from core.model.book import find_leg
 from core.model.conferences import Conference, Member
 from core.model.facts import (
     ConferenceEnded,
@@ -20,19 +20,21 @@ from core.model.facts import (
     ConferenceRecordingStarted,
     ConferenceRecordingStopped,
 )
+from core.model.grouping import Grouping
 from core.model.machine import ENDED, MARK_CONFERENCE
 from core.model.records import Call, Leg, Recording
 
 _OUTSIDE = {"conference": "", "conference_id": "", "conference_member": ""}
 
 
-class Meetings(Book):
+class Meetings(Grouping):
     """The part of a switchboard that knows conferences."""
 
     def _conference_joined(self, fact: ConferenceJoined) -> None:
         leg = self._member(fact)
         if leg is None:
             return
+        self._learn_instance(fact)
         conference = self.conferences.get(fact.instance) or Conference(
             name=fact.conference, instance=fact.instance, created_us=fact.at_us
         )
@@ -149,6 +151,18 @@ class Meetings(Book):
 
     def _noted(self, leg: Leg, fact: ConferenceFact) -> Leg:
         return replace(leg, **rules.marked(leg, MARK_CONFERENCE, fact.seq))
+
+    def _learn_instance(self, fact: ConferenceFact) -> None:
+        """A meeting whose members were described to us is known by its name only, until an event tells its id."""
+        named = self.conferences.get(fact.conference)
+        if named is None or fact.instance == fact.conference or fact.instance in self.conferences:
+            return
+        del self.conferences[fact.conference]
+        self.conferences[fact.instance] = replace(named, instance=fact.instance)
+        for member in named.members:
+            leg = self.leg_of(member.leg)
+            if leg is not None and leg.state != ENDED:
+                self._keep(self.calls[self._home[leg.uuid]], replace(leg, conference_id=fact.instance))
 
     def _fellow(self, conference: Conference, tenant_id: str, but: str) -> Call | None:
         """The call of the members of this tenant, None when there are none but the named leg."""

@@ -16,8 +16,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from core.model import conferences, recordings
 from core.model import legs as rules
+from core.model import recordings
 from core.model.facts import (
     ConferenceEnded,
     ConferenceJoined,
@@ -196,56 +196,6 @@ class Switchboard(Resync):
             mode=channel.transfer_mode,
             to=channel.transfer_to,
         )
-
-    def _renamed(self, fact: LegRenamed) -> None:
-        """The switch gave a channel another id: its record goes on under the new one."""
-        old, new = fact.old, fact.channel.uuid
-        home = self._home.get(old)
-        if home is None or old == new or not new:
-            return
-        if new in self._home:
-            # Facts under the new id came first and were taken for another leg.
-            self._absorb(old, new, fact.at_us)
-            home = self._home[old]
-        call = self.calls[home]
-        legs = tuple(_with_names_changed(leg, old, new) for leg in call.legs)
-        self.calls[home] = replace(call, legs=legs)
-        del self._home[old]
-        self._home[new] = home
-        self._names.pop(new, None)
-        self._names[old] = new
-        for conference in list(self.conferences.values()):
-            if conference.member(old):
-                self.conferences[conference.instance] = conferences.renamed(conference, old, new)
-
-    def _absorb(self, old: str, new: str, at_us: int) -> None:
-        """Join the record of ``new``, which was begun too early, to that of ``old``, which is the same leg."""
-        self._surprise("renamed_late")
-        ours, theirs = self.calls[self._home[old]], self.calls[self._home[new]]
-        if ours is not theirs and self._merge(ours, theirs, at_us) is None:
-            return
-        call = self.calls[self._home[old]]
-        double = self._living(new)
-        leg = self._living(old)
-        leg = replace(
-            leg,
-            digits=leg.digits + double.digits,
-            recordings=(*leg.recordings, *double.recordings),
-            bridged_to=leg.bridged_to or double.bridged_to,
-            conference=leg.conference or double.conference,
-            conference_id=leg.conference_id or double.conference_id,
-            conference_member=leg.conference_member or double.conference_member,
-        )
-        legs = tuple(one for one in call.legs if one.uuid != new)
-        self.calls[call.id] = replace(call, legs=legs)
-        del self._home[new]
-        self._keep(self.calls[call.id], leg)
-
-    def _replaced(self, fact: LegReplaced) -> None:
-        """A loopback pair steps aside: who stays belongs to the call of who leaves."""
-        for leaving in (fact.leaves, fact.peer):
-            if self.call_of(leaving) is not None:
-                self._link(self._names.get(leaving, leaving), fact.stays, fact.at_us)
 
     def _described(self, fact: LegDescribed) -> None:
         """Catch up with what became of a leg while nobody listened. A description of a leg that we follow is older
@@ -444,18 +394,3 @@ class Switchboard(Resync):
         leg = replace(leg, **rules.marked(leg, place, fact.seq))
         self._keep(self.calls[self._home[leg.uuid]], leg)
         return leg
-
-
-def _with_names_changed(leg: Leg, old: str, new: str) -> Leg:
-    """The leg with every mention of ``old`` turned into ``new``."""
-    fields: dict[str, object] = {}
-    if leg.uuid == old:
-        fields["uuid"] = new
-        fields["recordings"] = tuple(
-            replace(one, leg=new) if one.leg == old else one for one in leg.recordings
-        )
-    if leg.bridged_to == old:
-        fields["bridged_to"] = new
-    if leg.other_leg == old:
-        fields["other_leg"] = new
-    return replace(leg, **fields) if fields else leg

@@ -98,14 +98,14 @@ def _described(event: Event, known: Known | None) -> Fact | None:
     application = single(event, "variable_current_application")
     in_conference = application == "conference"
     conference = single(event, "variable_conference_name") if in_conference else NONE
-    instance = single(event, "variable_conference_uuid") if in_conference else NONE
     member = single(event, "variable_conference_member_id") if in_conference else NONE
     return facts.LegDescribed(
         *block,
         bridged_to=single(event, "variable_bridge_to") or NONE,
         parked=application == "park",
         conference=conference or NONE,
-        instance=instance or conference or NONE,
+        # The meeting's own id is in no variable.
+        instance=conference or NONE,
         member=member or NONE,
     )
 
