@@ -7,6 +7,8 @@ is enough to fill a disk with telephone numbers.
 Records of libraries (uvicorn, alembic, boto3) come through the same renderer.
 """
 
+import io
+import json
 import logging
 import sys
 from typing import Any, TextIO
@@ -59,8 +61,9 @@ def set_up(*, process: str, level: str = "info", form: str = "auto", stream: Tex
     ``process`` (controller, api ...) is on every line. ``form`` is console, json, or auto. May be called
     again: the last call holds.
     """
-    out = sys.stderr if stream is None else stream
-    console = form == "console" or (form == "auto" and out.isatty())
+    given = sys.stderr if stream is None else stream
+    console = form == "console" or (form == "auto" and given.isatty())
+    out = _Unfailing(given)
     number = getattr(logging, level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -71,13 +74,13 @@ def set_up(*, process: str, level: str = "info", form: str = "auto", stream: Tex
     ]
     last: list[Any]
     if console:
-        last = [structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_plain_traceback)]
+        last = [structlog.dev.ConsoleRenderer(colors=given.isatty(), exception_formatter=_plain_traceback)]
     else:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(out),  # type: ignore[arg-type]  # it writes and flushes, no more
         # Not cached: module-level loggers exist before `set_up`, and tests set up more than once.
         cache_logger_on_first_use=False,
     )
@@ -116,4 +119,29 @@ def _plain_traceback(out: TextIO, info: Any) -> None:
 
 def _json(event: EventDict, **_options: Any) -> str:
     # A value no JSON exists for must not cost the line.
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a number beyond 64 bits, half of a surrogate pair
+        return json.dumps(event, default=repr, skipkeys=True)
+
+
+class _Unfailing(io.TextIOBase):
+    """A stream whose failures (a full disk, a reader that went away) are counted instead of raised: a program
+    that controls calls does not end because its log cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.failures = 0
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            self.failures += 1
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.failures += 1

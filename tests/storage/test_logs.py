@@ -1,0 +1,106 @@
+"""Logs: ids for machines and people, content for nobody."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from core.logs import get_logger, set_up
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_says_who_where_and_what() -> None:
+    out = io.StringIO()
+    logger = get_logger("ledger")  # made before the set-up, as modules do
+    set_up(process="controller", form="json", stream=out)
+    logger.info("the store is back", node="node_1", spooled=7)
+    (said,) = lines(out)
+    assert said.pop("timestamp").endswith("Z")
+    assert said == {
+        "event": "the store is back",
+        "level": "info",
+        "process": "controller",
+        "room": "ledger",
+        "node": "node_1",
+        "spooled": 7,
+    }
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_content_never_reaches_a_log(form: str) -> None:
+    out = io.StringIO()
+    set_up(process="api", form=form, stream=out)
+    get_logger("x").warning(
+        "odd", caller="+4930123456", password="hush", url="http://u:hush@h", digits="1234#"
+    )
+    try:
+        number = "+4930123456"
+        raise ValueError("without it")
+    except ValueError:
+        get_logger("x").exception("failed", call="call_1")
+    assert number not in out.getvalue()
+    assert "hush" not in out.getvalue()
+    assert "1234#" not in out.getvalue()
+    assert "call_1" in out.getvalue()
+    assert "ValueError: without it" in out.getvalue()
+
+
+def test_libraries_speak_through_the_same_renderer() -> None:
+    out = io.StringIO()
+    set_up(process="api", form="json", stream=out)
+    logging.getLogger("uvicorn.error").info("started on %s", "a socket")
+    logging.getLogger("botocore").info("noise")
+    assert [(said["event"], said["level"], said["process"]) for said in lines(out)] == [
+        ("started on a socket", "info", "api")
+    ]
+
+
+def test_the_level_holds_for_us_and_for_libraries() -> None:
+    out = io.StringIO()
+    set_up(process="api", level="warning", form="json", stream=out)
+    get_logger("x").info("no")
+    logging.getLogger("other").info("no")
+    get_logger("x").warning("yes")
+    assert [said["event"] for said in lines(out)] == ["yes"]
+
+
+def test_a_value_without_json_costs_nothing_but_its_beauty() -> None:
+    out = io.StringIO()
+    set_up(process="api", form="json", stream=out)
+    get_logger("x").info("odd", value=object(), name="\ud800", big=2**70)
+    assert len(lines(out)) == 1
+
+
+def test_output_that_is_no_terminal_is_json() -> None:
+    out = io.StringIO()
+    set_up(process="api", stream=out)
+    get_logger("x").info("hello")
+    assert lines(out)[0]["event"] == "hello"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_log_that_cannot_be_written_stops_nobody(form: str) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    set_up(process="api", form=form, stream=Full())
+    get_logger("x").info("hello")
+    logging.getLogger("library").warning("hello")
