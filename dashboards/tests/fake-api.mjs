@@ -38,17 +38,21 @@ export class Platform {
     this.mode = { refuse: false, silent: false, slow: 0, down: false };
     this.nodes = ['lon-1', 'lon-2', 'fra-1', 'nyc-1'].map((name, n) => ({
       id: `node_0${n}`, name, host: `10.0.${n}.5`, port: 8021, state: 'active', owner: `controller-${n % 2}`, fence: 41 + n, default_tenant: 'tnt_main',
-      dial_template: 'sofia/gateway/carrier/{number}', created_at: '2026-09-01T08:00:00.000Z', version: 1,
-      status: { up: true, core_uuid: randomUUID(), version: '1.10.12', uptime_s: 86400 * (3 + n), sessions: 0, max_sessions: 2000, sessions_per_second: 3, idle_cpu: 91 - n * 4, calls: 0, event_lag_ms: 2 + n, gaps: n === 2 ? 1 : 0, reconnects: n, resyncs: n + 1, surprises: 0 }
+      dial_template: 'sofia/gateway/carrier/{number}', settings: {}, created_at: '2026-09-01T08:00:00.000Z', version: 1, status_at: new Date().toISOString(),
+      status: {
+        up: true, core_uuid: randomUUID(), owner: `controller-${n % 2}`, calls: 0, resyncs: n + 1, surprises: 0, facts_waiting: 0, facts_lost: 0, store_away: false,
+        link: { lag_ms: 2 + n, lost_by_switch: n === 2 ? 1 : 0, dropped: 0, reconnects: n },
+        heartbeat: { sessions: 0, max_sessions: 2000, sessions_per_second: 3, peak_sessions: 431 + n, idle_cpu: 91 - n * 4, uptime_ms: 86_400_000 * (3 + n), version: '1.10.12-release' }
+      }
     }));
     this.tenants = [
       { id: 'tnt_main', name: 'Main', state: 'active', created_at: '2026-09-01T08:00:00.000Z' },
       { id: 'tnt_nordic', name: 'Nordic Telecom', state: 'active', created_at: '2026-09-14T08:00:00.000Z' }
     ];
     this.users = [
-      { id: 'usr_01', name: 'Olga Perator', email: EMAIL, role: 'operator', state: 'active', tenant_id: 'tnt_main', last_login_at: new Date().toISOString(), created_at: '2026-09-01T08:00:00.000Z', version: 1 },
-      { id: 'usr_02', name: 'Sam Visor', email: 'sam@irisx.local', role: 'supervisor', state: 'active', tenant_id: 'tnt_main', last_login_at: '2026-11-20T12:10:00.000Z', created_at: '2026-09-02T08:00:00.000Z', version: 3 },
-      { id: 'usr_03', name: 'Ada Gent', email: 'ada@irisx.local', role: 'agent', state: 'deactivated', tenant_id: 'tnt_main', last_login_at: null, created_at: '2026-10-02T08:00:00.000Z', version: 2 }
+      { id: 'usr_01', name: 'Olga Perator', email: EMAIL, roles: ['operator'], state: 'active', tenant_id: 'tnt_main', last_login_at: new Date().toISOString(), created_at: '2026-09-01T08:00:00.000Z', version: 1 },
+      { id: 'usr_02', name: 'Sam Visor', email: 'sam@irisx.local', roles: ['supervisor'], state: 'active', tenant_id: 'tnt_main', last_login_at: '2026-11-20T12:10:00.000Z', created_at: '2026-09-02T08:00:00.000Z', version: 3 },
+      { id: 'usr_03', name: 'Ada Gent', email: 'ada@irisx.local', roles: ['agent'], state: 'deactivated', tenant_id: 'tnt_main', last_login_at: null, created_at: '2026-10-02T08:00:00.000Z', version: 2 }
     ];
     this.roles = [
       { id: 'operator', name: 'Operator', description: 'Runs the platform: everything, in every tenant', permissions: ['calls:read', 'calls:write', 'calls:control', 'nodes:read', 'nodes:control', 'users:read', 'users:write'], built_in: true },
@@ -56,19 +60,17 @@ export class Platform {
       { id: 'role_night', name: 'Night shift', description: 'Watches and drains', permissions: ['calls:read', 'nodes:read', 'nodes:control'], built_in: false }
     ];
     this.keys = [
-      { id: 'key_01', name: 'Billing export', prefix: 'irx_key_01', permissions: ['cdrs:read'], last_used_at: '2026-11-22T19:00:00.000Z', expires_at: '2027-01-01T00:00:00.000Z', created_at: '2026-09-05T08:00:00.000Z', version: 1 },
-      { id: 'key_02', name: 'Monitoring', prefix: 'irx_key_02', permissions: ['system:read', 'nodes:read'], last_used_at: null, expires_at: null, created_at: '2026-10-05T08:00:00.000Z', version: 1 }
+      { id: 'key_01', tenant_id: 'tnt_main', name: 'Billing export', scopes: ['cdrs:read'], all_tenants: false, state: 'active', created_by: 'usr_01', last_used_at: '2026-11-22T19:00:00.000Z', expires_at: '2027-01-01T00:00:00.000Z', created_at: '2026-09-05T08:00:00.000Z', version: 1 },
+      { id: 'key_02', tenant_id: 'tnt_main', name: 'Monitoring', scopes: ['system:read', 'nodes:read', 'events:read', 'calls:read'], all_tenants: true, state: 'active', created_by: 'usr_01', last_used_at: null, expires_at: null, created_at: '2026-10-05T08:00:00.000Z', version: 1 }
     ];
     this.sessions = [
-      { id: 'ses_01', user_id: 'usr_01', current: true, user_agent: 'This browser', address: '127.0.0.1', created_at: new Date().toISOString(), last_used_at: new Date().toISOString() },
-      { id: 'ses_02', user_id: 'usr_01', current: false, user_agent: 'irisx command line', address: '10.0.0.8', created_at: '2026-11-21T08:00:00.000Z', last_used_at: '2026-11-21T09:00:00.000Z' }
+      { id: 'ses_01', user_id: 'usr_01', user_agent: 'Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0', address: '127.0.0.1', created_at: new Date().toISOString(), last_used_at: new Date().toISOString() },
+      { id: 'ses_02', user_id: 'usr_01', user_agent: 'irisx/0.1', address: '10.0.0.8', created_at: '2026-11-21T08:00:00.000Z', last_used_at: '2026-11-21T09:00:00.000Z' }
     ];
     this.conferences = new Map();
     for (let n = 0; n < 40; n++) this.#finished(n);
     for (let n = 0; n < calls; n++) this.#begin(Date.now() * 1000 - Math.floor(this.random() * 900e6), true);
     this.#conference();
-    this.note('node.resumed', 'node_01', { name: 'lon-2' });
-    this.note('api_key.created', 'key_02', { name: 'Monitoring' });
   }
 
   get head() {
@@ -164,7 +166,7 @@ export class Platform {
   }
   #conference() {
     const members = [...this.calls.values()].filter((call) => call.state === 'bridged').slice(0, 4);
-    this.conferences.set('conf_01', { id: 'conf_01', name: 'daily-standup', node: 'node_00', state: 'active', created_at: new Date(Date.now() - 600e3).toISOString(), participants: members.map((call, n) => ({ id: String(n + 1), call_id: call.id, leg: call.legs[0].uuid, number: call.caller, name: call.caller_name ?? '', muted: n === 2, talking: n === 0, joined_at: new Date(Date.now() - 500e3 + n * 60e3).toISOString() })) });
+    this.conferences.set('conf_01', { id: 'conf_01', name: 'tnt_main.daily-standup', node: 'node_00', call_id: members[0]?.id ?? '', live: true, created_us: Date.now() * 1000 - 600e6, ended_us: 0, members: members.map((call, n) => ({ id: String(n + 1), leg: call.legs[0].uuid, caller: call.caller, caller_name: call.caller_name ?? '', destination: call.destination, direction: 'inbound', muted: n === 2 })) });
   }
 
   /** One thing happens somewhere, as on a busy switch. */
@@ -186,16 +188,13 @@ export class Platform {
     for (const node of this.nodes) {
       const mine = [...this.calls.values()].filter((call) => call.node === node.id).length;
       node.status.calls = mine;
-      node.status.sessions = mine * 2;
-      node.status.sessions_per_second = Math.round(mine / 12);
+      node.status.heartbeat.sessions = mine * 2;
+      node.status.heartbeat.sessions_per_second = Math.round(mine / 12);
       node.status_at = new Date().toISOString();
       if (node.state === 'draining') {
         // People hang up; faster here than in life, or nobody could watch it.
         for (const call of [...this.calls.values()].filter((entry) => entry.node === node.id).slice(0, 2)) this.end(call);
-        if (mine === 0) {
-          node.state = 'drained';
-          this.note('node.drained', node.id, { name: node.name });
-        }
+        if (mine === 0) node.state = 'drained';
       }
     }
   }
@@ -250,8 +249,9 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
     const cookie = randomUUID();
     cookies.add(cookie);
     res.setHeader('set-cookie', `irisx_refresh=${cookie}; Path=/v1/auth; HttpOnly; SameSite=Strict`);
-    return { access_token: value, token_type: 'Bearer', expires_in: tokenSeconds };
+    return { access_token: value, token_type: 'Bearer', expires_in: tokenSeconds, user: me() };
   };
+  const me = () => ({ kind: 'user', id: 'usr_01', name: platform.users[0].name, email: EMAIL, tenant_id: 'tnt_main', acting_in: 'tnt_main', operator: true, roles: ['operator'], permissions: PERMISSIONS, session_id: 'ses_01' });
   const cookieOf = (req) => /irisx_refresh=([\w-]+)/.exec(req.headers.cookie ?? '')?.[1];
 
   const routes = [
@@ -265,7 +265,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
       return token(res);
     }, true],
     ['POST', '/v1/auth/logout', (_, { req }) => void cookies.delete(cookieOf(req))],
-    ['GET', '/v1/auth/session', () => ({ user: platform.users[0], permissions: PERMISSIONS, tenant: platform.tenants[0] })],
+    ['GET', '/v1/auth/session', me],
     ['POST', '/v1/auth/tokens/realtime', () => ({ token: 'realtime', expires_in: 60 })],
     ['GET', '/v1/tenants', (_, { query }) => page(platform.tenants, query)],
     ['GET', '/v1/calls', (_, { query }) => {
@@ -298,69 +298,82 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
     ['GET', '/v1/cdrs', (_, { query }) => page(filtered(platform.ended.map(cdrOf), query), query)],
     ['GET', '/v1/nodes', (_, { query }) => page(platform.nodes, query)],
     ['POST', '/v1/nodes', (_, { body }) => {
-      const node = { ...structuredClone(platform.nodes[0]), id: `node_0${platform.nodes.length}`, name: body.name, host: body.url?.split('@')[1]?.split(':')[0] ?? '', state: 'active', owner: '' };
-      node.status.up = false;
+      const node = { ...structuredClone(platform.nodes[0]), id: `node_0${platform.nodes.length}`, name: body.name ?? body.url, host: body.url?.split('@')[1]?.split(':')[0] ?? '', state: 'active', owner: '', status: {}, status_at: '' };
       platform.nodes.push(node);
-      platform.note('node.created', node.id, { name: node.name });
       return node;
     }],
     ['POST', '/v1/nodes/:id/:order', ([id, order]) => {
       const node = need(platform.nodes, id, 'switch');
       if (order === 'drain') Object.assign(node, { state: 'draining' });
       if (order === 'resume') Object.assign(node, { state: 'active' });
-      platform.note(`node.${{ drain: 'draining', resume: 'resumed', resync: 'resynced', probe: 'probed' }[order]}`, id, { name: node.name });
-      return order === 'probe' ? { up: node.status.up, round_trip_ms: 0.7, version: '1.10.12' } : node;
+      return { node, result: order === 'probe' ? { round_trip_ms: 0.72, version: 'FreeSWITCH Version 1.10.12-release' } : order === 'resync' ? { attached: 0, ended: 0, same: node.status.calls } : { state: node.state } };
     }],
     ['GET', '/v1/events', (_, { query }) => {
       const after = Number(query.get('after_seq') ?? 0);
       const limit = Math.min(200, Number(query.get('limit') ?? 50));
-      const types = query.get('type[in]')?.split(',');
-      const list = platform.log.filter((entry) => entry.seq > after && (!types || types.includes(entry.type)));
-      return { data: list.slice(0, limit), has_more: list.length > limit, next_cursor: null, head_seq: platform.head, oldest_seq: platform.oldest };
+      const types = query.get('types')?.split(',');
+      const resource = query.get('resource');
+      const list = platform.log.filter((entry) => entry.seq > after && (!resource || entry.resource === resource) && (!types || types.some((name) => entry.type === name || (name.endsWith('.*') && entry.type.startsWith(name.slice(0, -1))))));
+      return { data: list.slice(0, limit), has_more: list.length > limit, head_seq: platform.head, oldest_seq: platform.oldest };
     }],
-    ['GET', '/v1/event-types', () => ({ data: [...new Set(platform.log.map((entry) => entry.type))].sort().map((type) => ({ type, description: type })) })],
+    ['GET', '/v1/event-types', () => ({ data: [...new Set(platform.log.map((entry) => entry.type))].sort().map((name) => ({ name, description: name })) })],
     ['GET', '/v1/conferences', (_, { query }) => page([...platform.conferences.values()], query)],
     ['GET', '/v1/conferences/:id', ([id]) => need(platform.conferences, id, 'conference')],
-    ['GET', '/v1/conferences/:id/participants', ([id], { query }) => page(need(platform.conferences, id, 'conference').participants, query)],
-    ['DELETE', '/v1/conferences/:id', ([id]) => void platform.conferences.delete(id)],
-    ['PATCH', '/v1/conferences/:id/participants/:pid', ([id, pid], { body }) => Object.assign(need(need(platform.conferences, id, 'conference').participants, pid, 'participant'), body)],
-    ['DELETE', '/v1/conferences/:id/participants/:pid', ([id, pid]) => {
-      const room = need(platform.conferences, id, 'conference');
-      room.participants = room.participants.filter((person) => person.id !== pid);
+    ['DELETE', '/v1/conferences/:id', ([id]) => {
+      platform.conferences.delete(id);
+      return { conference: null, result: {} };
+    }],
+    ['PATCH', '/v1/conferences/:id/participants/:leg', ([id, leg], { body }) => {
+      const conference = need(platform.conferences, id, 'conference');
+      Object.assign(conference.members.find((member) => member.leg === leg), { muted: body.muted });
+      return { conference, result: {} };
+    }],
+    ['DELETE', '/v1/conferences/:id/participants/:leg', ([id, leg]) => {
+      const conference = need(platform.conferences, id, 'conference');
+      conference.members = conference.members.filter((member) => member.leg !== leg);
+      return { conference, result: {} };
     }],
     ['GET', '/v1/users', (_, { query }) => page(platform.users, query)],
     ['POST', '/v1/users', (_, { body }) => {
-      const user = { id: platform.id('usr'), state: 'active', tenant_id: 'tnt_main', last_login_at: null, created_at: new Date().toISOString(), version: 1, ...body, password: undefined };
+      const user = { id: platform.id('usr'), state: 'active', tenant_id: 'tnt_main', last_login_at: null, created_at: new Date().toISOString(), version: 1, ...body };
       platform.users.push(user);
-      return user;
+      return { user, password: 'amber-violin-0412' };
     }],
+    ['POST', '/v1/users/:id/password', () => ({ password: 'quiet-harbour-7731' })],
     ['POST', '/v1/users/:id/deactivate', ([id]) => Object.assign(need(platform.users, id, 'user'), { state: 'deactivated' })],
     ['PATCH', '/v1/users/:id', ([id], { body }) => Object.assign(need(platform.users, id, 'user'), body)],
-    ['GET', '/v1/users/:id/sessions', (_, { query }) => page(platform.sessions, query)],
+    ['GET', '/v1/users/:id/sessions', () => ({ data: platform.sessions })],
     ['DELETE', '/v1/users/:id/sessions/:sid', ([, sid]) => void (platform.sessions = platform.sessions.filter((entry) => entry.id !== sid))],
     ['GET', '/v1/users/me', () => platform.users[0]],
-    ['GET', '/v1/roles', (_, { query }) => page(platform.roles, query)],
-    ['GET', '/v1/permissions', () => ({ data: PERMISSIONS.map((name) => ({ name, description: name })) })],
+    ['GET', '/v1/roles', () => ({ data: platform.roles })],
+    ['GET', '/v1/permissions', () => ({ data: PERMISSIONS.map((name) => ({ name, description: `May ${name.split(':').reverse().join(' ')}`, platform: name === 'nodes:write' })) })],
     ['GET', '/v1/api-keys', (_, { query }) => page(platform.keys, query)],
     ['POST', '/v1/api-keys', (_, { body }) => {
-      const key = { id: platform.id('key'), prefix: 'irx_key', last_used_at: null, expires_at: null, created_at: new Date().toISOString(), version: 1, ...body };
+      const key = { id: platform.id('key'), tenant_id: 'tnt_main', all_tenants: false, state: 'active', created_by: 'usr_01', last_used_at: null, created_at: new Date().toISOString(), version: 1, ...body };
       platform.keys.push(key);
-      return { ...key, secret: `irx_${key.id}_${randomUUID().replaceAll('-', '')}` };
+      return { key, secret: `irx_${key.id}_${randomUUID().replaceAll('-', '')}` };
     }],
     ['DELETE', '/v1/api-keys/:id', ([id]) => void (platform.keys = platform.keys.filter((entry) => entry.id !== id))],
     ['GET', '/v1/version', () => ({ version: '0.1.0' }), true],
-    ['GET', '/v1/status', () => ({ status: 'degraded', summary: 'One switch is draining', checked_at: new Date().toISOString(), since: new Date(Date.now() - 9e5).toISOString() }), true],
+    ['GET', '/v1/health/ready', () => ({ status: 'ready', reasons: [] }), true],
+    ['GET', '/v1/status', () => ({ state: 'attention', summary: 'fra-1: Draining: takes no new calls.', good: 9, attention: 1, bad: 0 })],
     ['GET', '/v1/status/components', () => ({
       data: [
-        ['api', 'API', 'operational', 'Answers in 3 ms'], ['database', 'Database', 'operational', 'Writes in 2 ms'], ['bus', 'Live fan-out', 'operational', 'Messages arrive in 1 ms'], ['blobs', 'Object store', 'operational', ''],
-        ['controllers', 'Controllers', 'operational', '2 of 2 run'], ['switches', 'Switches', 'degraded', '3 of 4 take calls, fra-1 is draining']
-      ].map(([id, name, status, detail]) => ({ id, name, status, detail, checked_at: new Date().toISOString() }))
-    }), true],
-    ['GET', '/v1/status/incidents', () => ({ data: [{ id: 'inc_01', title: 'lon-2 was out of reach', status: 'resolved', component: 'switches', started_at: '2026-11-22T07:12:00.000Z', resolved_at: '2026-11-22T07:12:09.000Z', detail: 'The second controller took over; no call was lost.' }], has_more: false, next_cursor: null }), true]
+        ['Database', 'store', 'good', 'Answers.'], ['Command bus', 'bus', 'good', 'Answers.'], ['API', 'api', 'good', 'Answers, for 3 days.'],
+        ['controller-0', 'controller', 'good', 'Runs on ops-a, commands 2 of 4 switches.'], ['controller-1', 'controller', 'good', 'Runs on ops-b, commands 2 of 4 switches.'],
+        ...platform.nodes.map((node) => [node.name, 'switch', node.state === 'active' ? 'good' : 'attention', node.state === 'active' ? `Works, ${node.status.calls ?? 0} live calls.` : 'Draining: takes no new calls.'])
+      ].map(([name, kind, state, detail]) => ({ name, kind, state, detail, id: '' }))
+    })],
+    ['GET', '/v1/status/incidents', () => ({ data: [{ id: 'inc_01', component: 'lon-2', severity: 'degraded', summary: 'lon-2 was out of reach', cause: 'The second controller took over; no call was lost.', started_at: new Date(Date.now() - 5e7).toISOString(), seen_at: '', ended_at: new Date(Date.now() - 5e7 + 9000).toISOString() }], has_more: false, next_cursor: null })]
   ].map(([method, path, handler, open]) => ({ method, pattern: new RegExp(`^${path.replace(/:\w+/g, '([\\w-]+)')}$`), handler, open }));
 
   function cdrOf(call) {
-    return { id: call.id.replace('call_', 'cdr_'), kind: 'call', call_id: call.id, node: call.node, direction: call.direction ?? 'inbound', caller: call.caller, caller_name: call.caller_name ?? '', destination: call.destination, created_us: call.created_us, answered_us: call.answered_us ?? 0, ended_us: call.ended_us, billsec: call.answered_us ? Math.floor((call.ended_us - call.answered_us) / 1e6) : 0, duration: Math.floor((call.ended_us - call.created_us) / 1e6), hangup_cause: call.hangup_cause, sip_status: 200, inferred: false, tenant_id: call.tenant_id };
+    return {
+      id: call.id.replace('call_', 'cdr_'), kind: 'call', tenant_id: call.tenant_id, node: call.node, call_id: call.id, leg: '', direction: call.direction ?? 'inbound', caller: call.caller,
+      caller_name: call.caller_name ?? '', destination: call.destination, started_us: call.created_us, ringing_us: call.ringing_us ?? 0, answered_us: call.answered_us ?? 0, ended_us: call.ended_us,
+      ring_us: 3e6, pdd_us: 120_000, billsec: call.answered_us ? Math.floor((call.ended_us - call.answered_us) / 1e6) : 0, duration: Math.floor((call.ended_us - call.created_us) / 1e6),
+      hangup_cause: call.hangup_cause, q850: 16, sip_status: 200, sip_disposition: 'recv_bye', disposition: '', trunk: 'carrier', codec: 'PCMA', recordings: [], legs: 2, recovered: false, inferred: false, request_id: ''
+    };
   }
 
   function act(id, order, body) {
@@ -370,6 +383,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
       throw new Refusal(404, 'no_such_call', `there is no call ${id}`);
     }
     platform.orders.push({ id, order, body });
+    platform.note('call.ordered', id, { action: `call.${{ record: 'record_start', transfer: 'transfer_blind' }[order] ?? order}`, status: 'done', actor: 'usr_01' });
     const legs = (patch) => (call.legs = call.legs.map((leg, n) => (n ? leg : { ...leg, ...patch })));
     switch (order) {
       case 'answer': return platform.answer(call);
@@ -377,7 +391,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
       case 'unhold': return platform.unhold(call);
       case 'mute': legs({ muted: true }); return platform.change('call.muted', call, { leg: call.legs[0].uuid });
       case 'unmute': legs({ muted: false }); return platform.change('call.unmuted', call, { leg: call.legs[0].uuid });
-      case 'record': legs({ recordings: [{ id: 'rec_1', leg: call.legs[0].uuid, path: '/var/rec/1.wav', started_us: Date.now() * 1000 }] }); return platform.change('call.recording_started', call, { path: '/var/rec/1.wav' });
+      case 'record': legs({ recordings: [{ leg: call.legs[0].uuid, path: '/var/rec/rec_01jd.wav', started_us: Date.now() * 1000 }] }); return platform.change('call.recording_started', call, { path: '/var/rec/1.wav' });
       case 'record_stop': legs({ recordings: call.legs[0].recordings.map((entry) => ({ ...entry, stopped_us: Date.now() * 1000 })) }); return platform.change('call.recording_stopped', call, { path: '/var/rec/1.wav' });
       case 'dtmf': return platform.change('call.dtmf', call, { digits: body.digits.length });
       case 'transfer': call.destination = body.to; return platform.change('call.transferred', call, { to: body.to });
@@ -396,6 +410,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
     requests += 1;
     const requestId = `req_${String(requests).padStart(8, '0')}`;
     res.setHeader('request-id', requestId);
+    res.setHeader('cache-control', 'no-store');
     res.setHeader('content-type', 'application/json');
     const key = req.headers['idempotency-key'];
     try {

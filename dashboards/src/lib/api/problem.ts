@@ -13,6 +13,8 @@ interface Document {
   code?: string;
   request_id?: string;
   retryable?: boolean;
+  /** `GET /v1/health/ready` says why it is not. */
+  reasons?: string[];
   errors?: { pointer?: string; parameter?: string; detail: string }[];
 }
 
@@ -65,7 +67,7 @@ export async function problemOf(response: Response): Promise<Problem> {
   return new Problem(
     response.status,
     document.title ?? response.statusText ?? 'It did not work',
-    document.detail ?? '',
+    document.detail ?? document.reasons?.join(' ') ?? '',
     document.code ?? '',
     document.request_id ?? response.headers.get('request-id') ?? '',
     document.retryable ?? false,

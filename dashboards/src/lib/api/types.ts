@@ -30,7 +30,7 @@ const CALL: Call = {
   merged_into: '', inferred: false, in_doubt: false, request_id: '', surprises: 0, version: 0
 };
 
-const RECORDING: Recording = { leg: '', path: '', started_us: 0, stopped_us: 0, samples: 0, size: 0, cause: '' };
+const RECORDING: Recording = { leg: '', path: '', started_us: 0, stopped_us: 0, samples: 0, size: 0, cause: '', conference: '' };
 
 export function legOf(raw: object): Leg {
   const leg: Leg = { ...LEG, ...raw };

@@ -267,7 +267,7 @@ describe('the page and the store', () => {
 describe('the reducer', () => {
   const event = (seq: number, call: Partial<Call> & { id: string }): Parameters<typeof reduce>[1] => ({
     seq, id: `evt_${seq}`, type: 'call.created', occurred_at: '', recorded_at: '', resource: call.id,
-    data: { call: callOf(call) }, schema_version: 1
+    data: { call: callOf(call) }, causation_id: '', request_id: '', schema_version: 1
   });
 
   it('skips what it has seen and stops before a missing number', () => {
