@@ -4,6 +4,7 @@ Each part is a child of its own with its own pid: a Postgres, a Valkey, simulate
 here knows how they work inside; it starts them with the commands an operator would use and talks to them from outside.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -11,18 +12,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
 import httpx
 
+from bench.ear import PASSWORD
 from core.clock import monotonic
 from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
 
 READY_S = 30.0
-PASSWORD = "ClueCon"
 
 
 class Child:
@@ -152,8 +153,6 @@ class Stack:
 
     def register(self, name: str, url: str) -> None:
         """Tell the store of a switch."""
-        import asyncio
-
         from core.config import SwitchAddress
         from core.storage import nodes
         from core.storage.database import Database
@@ -222,8 +221,6 @@ def operator(stack: Stack) -> tuple[str, str]:
     if known.exists():
         email, password = json.loads(known.read_text())
         return email, password
-    import asyncio
-
     from core.access import first_operator
     from core.storage.database import Database
 
@@ -288,3 +285,43 @@ def _some(peer: socket.socket) -> bytes:
     if not data:
         raise ConnectionError("the switch closed the connection")
     return data
+
+
+def rows(url: str, *statements: str) -> list[list[Any]]:
+    """What SQL statements answer that see every tenant."""
+    import asyncpg
+
+    async def go() -> list[list[Any]]:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            await connection.execute("set irisx.tenant = '*'")
+            return [await connection.fetch(statement) for statement in statements]
+        finally:
+            await connection.close()
+
+    return asyncio.run(go())
+
+
+def owned(stack: Stack) -> Callable[[], bool]:
+    """Has a controller written its name on the switch?"""
+    return lambda: bool(rows(stack.env["DATABASE_URL"], "select 1 from nodes where owner <> ''")[0])
+
+
+def owner_pid(stack: Stack) -> int:
+    """The pid of the controller that owns the switch now; 0 when nobody does."""
+    import redis
+
+    with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
+        holders = [client.get(key) for key in client.scan_iter("irisx:lease:*")]
+        for key in client.scan_iter("irisx:controller:*"):
+            said = client.get(key)
+            if said and (told := json.loads(said)) and told["name"].encode() in holders:
+                return int(told["pid"])
+    return 0
+
+
+def owner_of(stack: Stack, controllers: list[Child]) -> Child:
+    """The process that owns the switch now."""
+    wait_until(lambda: owner_pid(stack) in [one.pid for one in controllers], "somebody owns the switch", 10)
+    pid = owner_pid(stack)
+    return next(one for one in controllers if one.pid == pid)

@@ -7,14 +7,14 @@ our own beside it that hears what truly happened.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.stack import Child, Stack, wait_until
-from tests.faults.truth import Books, Ear, ask
+from bench.stack import Stack, owned, owner_of, owner_pid, rows, wait_until
+from tests.faults.truth import Books, Ends
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -31,10 +31,10 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
             EARS.pop().close()
 
 
-EARS: list[Ear] = []
+EARS: list[Ends] = []
 
 
-def begin(stack: Stack, **options: Any) -> Ear:
+def begin(stack: Stack, **options: Any) -> Ends:
     """Traffic, and an ear that hears it from its start."""
     told: dict[str, Any] = {
         "rate": RATE,
@@ -45,17 +45,17 @@ def begin(stack: Stack, **options: Any) -> Ear:
         "heartbeat": 2,
     } | options
     port = stack.switch("sim1", **told)
-    EARS.append(Ear(port))
+    EARS.append(Ends(port))
     return EARS[-1]
 
 
-def settled(stack: Stack, ear: Ear, *, total: int = TOTAL, within_s: float = 60) -> Books:
+def settled(stack: Stack, ear: Ends, *, total: int = TOTAL, within_s: float = 60) -> Books:
     """Wait until all traffic is over and its records are written."""
     wait_until(lambda: len(ear.ended) >= total, "all calls ended on the switch", within_s)
     url = stack.env["DATABASE_URL"]
 
     def written() -> bool:
-        (legs,), (live,) = ask(
+        (legs,), (live,) = rows(
             url,
             "select count(*) as n from cdrs where kind = 'leg'",
             "select count(*) as n from calls where live",
@@ -69,11 +69,7 @@ def settled(stack: Stack, ear: Ear, *, total: int = TOTAL, within_s: float = 60)
     return Books(url)
 
 
-def owned(stack: Stack) -> Callable[[], bool]:
-    return lambda: bool(ask(stack.env["DATABASE_URL"], "select 1 from nodes where owner <> ''")[0])
-
-
-def middle_of(ear: Ear, part: float = 0.4, total: int = TOTAL) -> None:
+def middle_of(ear: Ends, part: float = 0.4, total: int = TOTAL) -> None:
     wait_until(lambda: len(ear.ended) >= total * part, "the middle of the traffic", 60)
 
 
@@ -180,37 +176,15 @@ def test_a_switch_that_dies_takes_its_calls_with_it_and_each_is_closed_once(stac
     wait_until(owned(stack), "a controller owns the switch")
     url = stack.env["DATABASE_URL"]
     wait_until(
-        lambda: ask(url, "select count(*) as n from calls where live")[0][0]["n"] >= TOTAL / 2, "live calls"
+        lambda: rows(url, "select count(*) as n from calls where live")[0][0]["n"] >= TOTAL / 2, "live calls"
     )
     child, port = stack.switches["sim1"]
     child.kill()
     stack.switch("sim1", port=port, register=False, heartbeat=2)
     wait_until(
-        lambda: not ask(url, "select 1 from calls where live limit 1")[0], "the dead calls are closed", 60
+        lambda: not rows(url, "select 1 from calls where live limit 1")[0], "the dead calls are closed", 60
     )
     books = Books(url)
     books.check(ear, may_be_inferred=True)
     assert len(books.legs) >= TOTAL / 2
     assert all(row["inferred"] and row["hangup_cause"] == "NODE_DEATH" for row in books.legs)
-
-
-def owner_pid(stack: Stack) -> int:
-    """The pid of the controller that owns the switch now; 0 when nobody does."""
-    import json
-
-    import redis
-
-    with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
-        holders = [client.get(key) for key in client.scan_iter("irisx:lease:*")]
-        for key in client.scan_iter("irisx:controller:*"):
-            said = client.get(key)
-            if said and (told := json.loads(said)) and told["name"].encode() in holders:
-                return int(told["pid"])
-    return 0
-
-
-def owner_of(stack: Stack, controllers: list[Child]) -> Child:
-    """The process that owns the switch now."""
-    wait_until(lambda: owner_pid(stack) in [one.pid for one in controllers], "somebody owns the switch", 10)
-    pid = owner_pid(stack)
-    return next(one for one in controllers if one.pid == pid)
