@@ -48,6 +48,7 @@ app.add_typer(nodes.nodes_app, name="nodes", rich_help_panel=_CARE)
 app.command(rich_help_panel=_CARE)(doctor.doctor)
 app.command("freeswitch-config", rich_help_panel=_CARE)(switch_config.freeswitch_config)
 app.command(rich_help_panel=_CARE)(storage.migrate)
+app.command("new-password", rich_help_panel=_CARE)(storage.new_password)
 app.command(rich_help_panel=_CARE)(login.login)
 app.command(rich_help_panel=_CARE)(login.logout)
 

@@ -11,7 +11,6 @@ import shutil
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Literal
 
 import asyncpg
@@ -23,7 +22,7 @@ from redis.exceptions import RedisError
 from api.up import ports
 from core.config import Settings, hide_password
 from core.errors import IrisxError
-from core.storage import migrate, pgcluster
+from core.storage import migrate
 from core.storage.blobs import open_blobs
 
 Level = Literal["good", "attention", "bad"]
@@ -125,17 +124,6 @@ def own_port(settings: Settings) -> list[Finding]:
     except (httpx.HTTPError, ValueError, AttributeError):
         who = ports.holder(port) or "another program"
         return [Finding("api", "bad", f"{settings.listen} is used by {who}", "stop it, or set IRISX_LISTEN")]
-
-
-def with_embedded(settings: Settings, state_dir: Path) -> tuple[str, str]:
-    """The addresses of database and bus: the given ones, else those of an `irisx up` that runs there."""
-    run = state_dir.absolute() / "run"
-    database, bus = settings.database_url, settings.redis_url
-    if not database and (run / ".s.PGSQL.5432").exists():
-        database = f"postgresql://{pgcluster.OWNER}@/{pgcluster.DATABASE}?host={run}"
-    if not bus and (run / "valkey.sock").exists():
-        bus = f"unix://{run / 'valkey.sock'}"
-    return database, bus
 
 
 def database(url: str) -> list[Finding]:

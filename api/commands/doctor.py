@@ -33,12 +33,12 @@ def doctor(
     code is 1 when something is bad.
     """
     from api.commands import checks, switch_checks
-    from api.up import statedir
+    from api.up import addresses, statedir
 
     settings = Settings.from_env()
     place = state_dir or (settings.state_dir if os.environ.get("IRISX_STATE_DIR") else statedir.default())
     settings = msgspec.structs.replace(settings, state_dir=place)
-    database, bus = checks.with_embedded(settings, place)
+    database, bus = addresses.of(settings, place)
     found = [*checks.versions(), *checks.machine(settings), *checks.own_port(settings)]
     _progress("looking at the database", as_json)
     found += checks.database(database)

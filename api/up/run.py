@@ -49,10 +49,21 @@ async def _run(chosen: Plan, choices: Choices, terminal: Terminal | JsonLines) -
         nursery.start_soon(_listen, supervisor, stop, terminal)
         level = "debug" if choices.verbose else "warning"
         nursery.start_soon(lambda: logs.follow(tails, terminal.log, level=level))
+        shown = False
+
+        def ready() -> None:
+            nonlocal shown
+            shown = True
+            _ready(chosen, terminal)
+
         try:
-            await supervisor.run(lambda: _ready(chosen, terminal), stop)
+            await supervisor.run(ready, stop)
         except PartFailed as error:
             failed.append(error)
+        if not shown and chosen.prepared is not None and chosen.prepared.password:
+            # It was made and will not be made again: it must not get lost because something else failed.
+            lines = [("e-mail", chosen.prepared.email), ("password", chosen.prepared.password)]
+            terminal.box("the first operator", lines, "Shown this once.")
         terminal.say("everything has stopped")
         nursery.cancel_scope.cancel()
     if failed:

@@ -12,7 +12,7 @@ from api import cli
 CAPTURES = Path(__file__).resolve().parents[1] / "data" / "captures"
 COMMANDS = [
     ["up"], ["controller"], ["api"], ["simulator"], ["status"], ["top"], ["calls"], ["originate"], ["events"], ["replay"],
-    ["freeswitch-config"], ["migrate"], ["doctor"], ["login"], ["logout"], ["nodes"],
+    ["freeswitch-config"], ["migrate"], ["doctor"], ["login"], ["logout"], ["nodes"], ["new-password"],
     *(["nodes", verb] for verb in ("list", "add", "drain", "resume", "resync", "probe", "remove")),
     *(
         ["call", "ID", verb]
@@ -60,6 +60,7 @@ def test_every_command_explains_itself(words: list[str], capsys: pytest.CaptureF
         (["nodes", "add", "x", "http://h"], 2, "irisx: a switch's address looks like esl://HOST:8021"),
         (["controller"], 2, "irisx: DATABASE_URL is not set"),
         (["migrate"], 2, "irisx: DATABASE_URL is not set"),
+        (["new-password", "a@b.c"], 2, "irisx: DATABASE_URL is not set, and no irisx up runs on"),
         (["replay", "/nowhere"], 2, "irisx: Invalid value for 'FILE...'"),
         (["freeswitch-config", "/nowhere/at/all"], 2, "irisx: "),
         (["logout"], 1, "irisx: nobody is signed in on this machine"),
