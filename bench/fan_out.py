@@ -113,9 +113,9 @@ def _crowd(
         while seen < entries:
             text = await socket.recv()
             now = now_us()
-            if '"sent_us":' in text:  # type: ignore[operator]
+            if '"sent_us":' in text:
                 seen += 1
-                delays.append((now - int(text.split('"sent_us":', 1)[1].split(",", 1)[0])) / 1e3)  # type: ignore[arg-type,index]
+                delays.append((now - int(text.split('"sent_us":', 1)[1].split(",", 1)[0])) / 1e3)
 
     async def everybody() -> None:
         address = url.replace("http", "ws", 1) + "/v1/stream"

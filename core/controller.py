@@ -22,7 +22,7 @@ from core.clock import now_us
 from core.config import Settings
 from core.errors import PeerError
 from core.logs import get_logger, set_up
-from core.recorder import Recorder, open_recorder
+from core.recorder import open_recorder
 from core.storage import nodes as node_store
 from core.storage.blobs import Blobs, open_blobs
 from core.storage.database import Database
@@ -128,16 +128,10 @@ class _Fleet:
                 nursery.start_soon(self._keep, node, scope)
 
     async def _keep(self, node: node_store.Node, scope: trio.CancelScope) -> None:
+        folder = self._settings.state_dir / "journal" / self._parts.name
         with scope:
-            async with self._recorder(node) as recorder:
+            async with open_recorder(node.id, folder, self._blobs, tenant=node.default_tenant) as recorder:
                 await keep_node(self._parts, node, recorder)
-
-    def _recorder(self, node: node_store.Node):  # type: ignore[no-untyped-def]
-        return open_recorder(
-            node.id,
-            self._settings.state_dir / "journal" / self._parts.name,
-            self._blobs,
-        )
 
     async def _show_presence(self) -> None:
         """Tell the status pages that this controller lives, and what it owns. Runs out in Redis by itself."""
@@ -152,6 +146,3 @@ class _Fleet:
             }
             await self._parts.bridge.run(self._parts.bus.present, self._parts.name, msgspec.json.encode(said))
             await trio.sleep(PRESENCE_S)
-
-
-__all__ = ["Recorder", "run", "serve"]

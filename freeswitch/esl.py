@@ -27,6 +27,7 @@ _EVENT_ENVELOPES = {
     b"\nContent-Type: text/event-%s\n" % form.encode(): f"text/event-{form}"
     for form in ("plain", "json", "xml")
 }
+_FORMS = {b"{": b"json", b"<": b"xml"}
 _READERS = {
     "text/event-plain": Event,
     "text/event-json": Event.from_json,
@@ -229,3 +230,10 @@ def _line_of(head: bytes, name: str) -> bytes | None:
         at += len(key) + 1
     stop = head.find(b"\n", at)
     return head[at : stop if stop >= 0 else len(head)].strip(b" \r")
+
+
+def frame_of(event: Event) -> bytes:
+    """An event's frame as the switch sent it: the envelope's two headers, and the event's own bytes."""
+    raw = event.raw
+    form = _FORMS.get(raw[:1], b"plain")
+    return b"Content-Length: %d\nContent-Type: text/event-%s\n\n%s" % (len(raw), form, raw)

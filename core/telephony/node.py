@@ -66,21 +66,20 @@ class Parts:
         return True
 
 
-async def keep_node(parts: Parts, node: Node, recorder: Recorder | None) -> None:
+async def keep_node(parts: Parts, node: Node, recorder: Recorder) -> None:
     """Stand by and own ``node`` for ever. Cancelling hands the lease over."""
     lease = Lease(parts.bridge, parts.bus, node.id, parts.name)
     async with open_switch(
         Endpoint.parse(node.url),
         subscriptions=SUBSCRIPTIONS,
         guard=lease.check,
-        record=recorder.write if recorder is not None else None,
     ) as switch:
         try:
             while True:
                 recent = await _stand_by(lease, switch)
                 parts.owned.add(node.id)
                 try:
-                    await Owner(parts, parts.nodes.get(node.id, node), switch, lease).run(recent)
+                    await Owner(parts, parts.nodes.get(node.id, node), switch, lease, recorder).run(recent)
                 finally:
                     parts.owned.discard(node.id)
         finally:

@@ -21,6 +21,7 @@ from core.logs import get_logger
 from core.model.orders import Order
 from core.model.records import Call, Change, Leg
 from core.model.switchboard import Switchboard
+from core.recorder import Recorder
 from core.storage import calls as call_store
 from core.storage import nodes as node_store
 from core.telephony import resync as comparing
@@ -31,6 +32,7 @@ from core.telephony.translate import translate
 from core.telephony.watch import Watches
 from freeswitch.conf import sign_of_life
 from freeswitch.errors import EslError
+from freeswitch.esl import frame_of
 from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
 
 if TYPE_CHECKING:
@@ -54,11 +56,14 @@ calls are hung up by then."""
 class Owner:
     """What a controller does with a switch that it owns. `orders` and `actions` see this."""
 
-    def __init__(self, parts: "Parts", node: node_store.Node, switch: Switch, lease: Lease) -> None:
+    def __init__(
+        self, parts: "Parts", node: node_store.Node, switch: Switch, lease: Lease, recorder: Recorder
+    ) -> None:
         self.parts = parts
         self.node = node
         self.switch = switch
         self.lease = lease
+        self.recorder = recorder
         self.state = node.state
         self.board = Switchboard(node.id, node.default_tenant)
         self.watches = Watches()
@@ -143,7 +148,7 @@ class Owner:
     async def resync(self, reason: str) -> Report:
         """Compare with the switch's own list; see `core.telephony.resync`."""
         async with self._resyncing:
-            report = await comparing.resync(self.switch, self.board, self._take)
+            report = await comparing.resync(self.switch, self.board, self._take, self.recorder.mark)
         self.resyncs += 1
         LOG.info("resynced", node=self.node.id, reason=reason, **msgspec.to_builtins(report))
         return report
@@ -197,11 +202,10 @@ class Owner:
                 LOG.warning("cannot take over yet", node=self.node.id, error=exc.code)
                 await trio.sleep(RETRY_S)
         self.board.restore(known)
-        for event in recent.take():
-            fact = translate(event)
-            if fact is not None:
-                self.overheard += 1
-                self._take(self.board.advance(fact))
+        self.recorder.mark("connected", core_uuid=self.switch.core_uuid, taken_over=True)
+        for events in recent.take():
+            self.overheard += len(events)
+            self._on_notice(Events(events))
         LOG.info(
             "owning a switch",
             node=self.node.id,
@@ -218,22 +222,26 @@ class Owner:
 
     def _on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Events):
+            self.recorder.write(b"".join([frame_of(event) for event in notice.events]))
             advance, take = self.board.advance, self._take
             for event in notice.events:
                 fact = translate(event)
                 if fact is not None and (changes := advance(fact)):
                     take(changes)
         elif isinstance(notice, Up):
+            self.recorder.mark("connected", core_uuid=notice.core_uuid)
             if notice.changed:
                 # A standby that recovers calls answers with its own Core-UUID too.
                 recovering = bool(self.settings.get("recovers_calls"))
                 LOG.warning("the switch was restarted", node=self.node.id, recovering=recovering)
+                self.recorder.mark("restarted", recovering=recovering)
                 self._take(self.board.node_restarted(now_us(), recovering=recovering))
                 if recovering:
                     self._resync_at = trio.current_time() + RECOVERY_S
             self._want_resync("connected")
         elif isinstance(notice, Down):
             LOG.warning("the switch is out of reach", node=self.node.id, reason=notice.reason)
+            self.recorder.mark("lost")
             self._take(self.board.node_lost(now_us()))
         elif isinstance(notice, Doubt):
             self._want_resync(notice.reason)

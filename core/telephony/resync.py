@@ -40,8 +40,16 @@ class Report(msgspec.Struct, frozen=True):
     """Legs of ours that it does not have any more."""
 
 
-async def resync(switch: Switch, board: Switchboard, take: Callable[[list[Change]], None]) -> Report:
-    """Make ``board`` agree with the switch. Raises what `Switch.api` raises; what was done until then stays."""
+async def resync(
+    switch: Switch,
+    board: Switchboard,
+    take: Callable[[list[Change]], None],
+    mark: Callable[..., None],
+) -> Report:
+    """Make ``board`` agree with the switch. Raises what `Switch.api` raises; what was done until then stays.
+
+    ``mark`` notes in the flight recorder what was concluded from, so that a replay concludes the same.
+    """
     asked_us = now_us()
     rows = await switch.channels()
     listing = {row.uuid: channel_of_row(msgspec.to_builtins(row)) for row in rows}
@@ -58,7 +66,9 @@ async def resync(switch: Switch, board: Switchboard, take: Callable[[list[Change
         missing = [uuid for uuid in missing if uuid in still]
         gone = await _gone(switch, missing)
         ended = len(gone)
-        listing |= {uuid: Channel(uuid=uuid) for uuid in still if uuid not in gone}
+        listing |= {uuid: Channel(uuid=uuid) for uuid in still if uuid not in gone and uuid not in listing}
+    known = {row.uuid: msgspec.to_builtins(row) for row in rows}
+    mark("listing", since_us=asked_us, rows=[known.get(uuid, {"uuid": uuid}) for uuid in listing])
     take(board.reconcile(list(listing.values()), at_us=asked_us, since_us=asked_us))
     return Report(listed=len(rows), attached=attached, ended=ended)
 

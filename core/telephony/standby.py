@@ -41,9 +41,9 @@ class Recent:
             self._bytes -= gone
             self.cut += len(lost)
 
-    def take(self) -> Iterator[Event]:
-        """All of them, oldest first; what was taken is gone."""
+    def take(self) -> Iterator[list[Event]]:
+        """All of them in their batches, oldest first; what was taken is gone."""
         while self._batches:
             _, size, events = self._batches.popleft()
             self._bytes -= size
-            yield from events
+            yield events
