@@ -26,7 +26,8 @@ from core.recorder import open_recorder
 from core.storage import nodes as node_store
 from core.storage.blobs import Blobs, open_blobs
 from core.storage.database import Database
-from core.telephony.node import Parts, keep_node
+from core.telephony.node import keep_node
+from core.telephony.parts import Parts
 
 LOG = get_logger("controller")
 T = TypeVar("T")

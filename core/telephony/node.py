@@ -4,20 +4,14 @@ The connections live as long as the controller does; ownership comes and goes ov
 dialling, and what a standby overhears (`core.telephony.standby`) is there when it is needed.
 """
 
-from collections import OrderedDict
-from pathlib import Path
-
 import trio
 
-from core.aio import Bridge, Inbox
-from core.bus import Bus
 from core.cluster.lease import Lease
 from core.logs import get_logger
-from core.model.orders import Order
 from core.recorder import Recorder
-from core.storage.database import Database
 from core.storage.nodes import Node
 from core.telephony.owner import Owner
+from core.telephony.parts import Parts
 from core.telephony.standby import Recent
 from core.telephony.translate import CUSTOM_SUBCLASSES, EVENT_NAMES
 from freeswitch.link import Endpoint
@@ -32,39 +26,6 @@ SUBSCRIPTIONS = (
 )
 """What a call's record needs, and no more: STATE, CALLSTATE, CODEC and EXECUTE are two thirds of what a call sends,
 and what they say the others repeat."""
-
-ORDERS_WAITING = 1_000
-REMEMBERED_ORDERS = 10_000
-
-
-class Parts:
-    """What every node of one controller shares."""
-
-    def __init__(self, name: str, bridge: Bridge, bus: Bus, db: Database, state_dir: Path) -> None:
-        self.name = name
-        self.bridge = bridge
-        self.bus = bus
-        self.db = db
-        self.state_dir = state_dir
-        self.owned: set[str] = set()
-        """The switches that this controller commands now."""
-        self.nodes: dict[str, Node] = {}
-        """Every switch as the store describes it now."""
-        self._orders: OrderedDict[str, None] = OrderedDict()
-
-    def inbox(self, node: str) -> Inbox[tuple[str, Order]]:
-        """Where the bus leaves orders for a switch. Full means refused: the askers' deadlines answer."""
-        return Inbox(ORDERS_WAITING)
-
-    def first_time(self, order_id: str) -> bool:
-        """False for an order that was met before: whatever sends it twice, it is done once."""
-        if order_id in self._orders:
-            return False
-        self._orders[order_id] = None
-        if len(self._orders) > REMEMBERED_ORDERS:
-            self._orders.popitem(last=False)
-        return True
-
 
 async def keep_node(parts: Parts, node: Node, recorder: Recorder) -> None:
     """Stand by and own ``node`` for ever. Cancelling hands the lease over."""

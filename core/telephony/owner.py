@@ -8,7 +8,7 @@ compare for as long as the lease lasts. Every task belongs to the nursery in `Ow
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVarTuple
+from typing import TypeVarTuple
 
 import msgspec
 import trio
@@ -26,6 +26,7 @@ from core.storage import calls as call_store
 from core.storage import nodes as node_store
 from core.telephony import resync as comparing
 from core.telephony.orders import carry_out
+from core.telephony.parts import Parts
 from core.telephony.resync import Report
 from core.telephony.standby import Recent
 from core.telephony.translate import translate
@@ -34,9 +35,6 @@ from freeswitch.conf import sign_of_life
 from freeswitch.errors import EslError
 from freeswitch.esl import frame_of
 from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
-
-if TYPE_CHECKING:
-    from core.telephony.node import Parts
 
 LOG = get_logger("owner")
 Ts = TypeVarTuple("Ts")
@@ -57,7 +55,7 @@ class Owner:
     """What a controller does with a switch that it owns. `orders` and `actions` see this."""
 
     def __init__(
-        self, parts: "Parts", node: node_store.Node, switch: Switch, lease: Lease, recorder: Recorder
+        self, parts: Parts, node: node_store.Node, switch: Switch, lease: Lease, recorder: Recorder
     ) -> None:
         self.parts = parts
         self.node = node
