@@ -27,6 +27,7 @@ SUBSCRIPTIONS = (
 """What a call's record needs, and no more: STATE, CALLSTATE, CODEC and EXECUTE are two thirds of what a call sends,
 and what they say the others repeat."""
 
+
 async def keep_node(parts: Parts, node: Node, recorder: Recorder) -> None:
     """Stand by and own ``node`` for ever. Cancelling hands the lease over."""
     lease = Lease(parts.bridge, parts.bus, node.id, parts.name)
