@@ -1,4 +1,4 @@
-"""Lists of stored documents, as JSON made by Postgres: one statement, one row back, nothing decoded.
+"""Lists of stored documents, as JSON that Postgres keeps: one statement, one round trip, nothing decoded.
 
 A page begins after the place (sort value, id) of the last row seen, so rows that come in between shift nothing.
 Columns come from a `Listing`, values only as parameters.
@@ -55,24 +55,14 @@ async def list_json(
         values += after
         asked += f" and ({listing.place}, id) < (${len(values) - 1}, ${len(values)})"
     async with db.reader(tenant_id) as connection:
-        # One row more than wanted tells whether there are more.
-        row = await connection.fetchrow(
-            f"""
-            with found as materialized (
-                select {listing.place} as place, id, {listing.document} as document,
-                    row_number() over (order by {listing.place} desc, id desc) as n
-                from {listing.table} where tenant_id = $1{only}{asked}
-                order by {listing.place} desc, id desc limit $2::bigint + 1
-            )
-            select
-                convert_to('[' || coalesce(string_agg(document, ',' order by n) filter (where n <= $2), '') || ']',
-                    'UTF8') as data,
-                count(*) > $2 as has_more,
-                (array_agg(place order by n desc) filter (where n <= $2))[1] as place,
-                (array_agg(id order by n desc) filter (where n <= $2))[1] as id
-            from found
-            """,  # noqa: S608 - table, columns and operators are our own words
+        # One row more than wanted tells whether there are more. Rows are joined here: gathering them in Postgres
+        # (string_agg) took it more than twice the time of the whole query.
+        rows = await connection.fetch(
+            f"select {listing.place} as place, id, convert_to({listing.document}, 'UTF8') as document"  # noqa: S608
+            f" from {listing.table} where tenant_id = $1{only}{asked}"
+            f" order by {listing.place} desc, id desc limit $2::bigint + 1",  # our own words
             *values,
         )
-    last = None if row["id"] is None else (row["place"], row["id"])
-    return Page(row["data"], row["has_more"], last)
+    shown = rows[:limit]
+    last = (shown[-1]["place"], shown[-1]["id"]) if shown else None
+    return Page(b"[" + b",".join([row["document"] for row in shown]) + b"]", len(rows) > limit, last)
