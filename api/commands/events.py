@@ -18,8 +18,8 @@ def events(
         bool, typer.Option("--follow", "-f", help="Go on with what comes, over any reconnect.")
     ] = False,
     after: Annotated[
-        int, typer.Option("--after", min=0, help="Begin behind this number; else with the newest.")
-    ] = -1,
+        int | None, typer.Option("--after", min=0, help="Begin behind this number; else with the newest.")
+    ] = None,
     types: Annotated[str, typer.Option(help="Only these types: call.answered,call.* …")] = "",
     resource: Annotated[str, typer.Option(help="Only entries about this thing, by its id.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, without --follow.")] = 50,
@@ -28,16 +28,16 @@ def events(
     """Read the numbered log: one entry a line. With --json each line is the whole entry as JSON."""
     with connect() as client:
         if follow:
-            _follow(client, None if after < 0 else after, types, resource, as_json)
+            _follow(client, after, types, resource, as_json)
         else:
             _read(client, after, types, resource, limit, as_json)
 
 
-def _read(client: Client, after: int, types: str, resource: str, limit: int, as_json: bool) -> None:
+def _read(client: Client, after: int | None, types: str, resource: str, limit: int, as_json: bool) -> None:
     asked: dict[str, str | int | bool] = {
         name: value for name, value in (("types", types), ("resource", resource)) if value
     }
-    if after < 0:
+    if after is None:
         # The newest ones: count back from the head. With a filter that may be fewer.
         after = max(0, int(client.get("/events", {"limit": 1})["head_seq"]) - limit)
     while limit > 0:

@@ -113,6 +113,8 @@ def simulator(
         port=port,
         password=os.environ.get("IRISX_SIMULATOR_PASSWORD") or known.password,
         seed=None if seed < 0 else seed,
+        # As often as the configuration that we ship for a real one.
+        heartbeat_s=1.0,
         recordings_dir="" if recordings is None else str(recordings.absolute()),
         # The gateway of the configuration we ship, so that numbers can be dialled as on a real switch.
         gateways={**known.gateways, "carrier": ("carrier", "198.51.100.20:5060")},

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.layout import Layout
 from rich.live import Live as Screen
 from rich.panel import Panel
@@ -43,6 +43,8 @@ from api.commands.live import Live
 DRAW_S = 0.25
 NODES_S = 2.0
 WAITING = 5000
+ONCE_WIDTH = 120
+"""Columns where nobody says how many there are."""
 MOST_CALLS = 5000
 """More live calls than this are counted by the stream, but not all listed at the start."""
 _STREAM_STYLE = {"live": ("●", "green"), "catching up": ("◐", "yellow"), "offline": ("○", "bold red")}
@@ -166,7 +168,7 @@ class Top:
         )
         states = self.live.by_state()
         line.append(f"   {len(self.live.calls)} calls ", style="bold")
-        for state in ("ringing", "answered", "bridged", "held"):
+        for state in ("new", "ringing", "answered", "bridged", "held"):
             line.append(f"  {states[state]} {state}", style=STATE_STYLE[state] if states[state] else "dim")
         rates = self.live.rates(time.monotonic())
         words = "   ".join(f"{rates[name]} {name}" for name in ("begun", "answered", "ended"))
@@ -177,7 +179,7 @@ class Top:
     def _nodes(self) -> RenderableType:
         table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
         for column in ("Switch", "State", "Link", "Calls", "Sessions", "Idle CPU", "Owner"):
-            table.add_column(column, no_wrap=True)
+            table.add_column(column, no_wrap=True, min_width=6)
         for node in self.live.nodes:
             cells = nodes.row(node)
             chosen = [cells[at] for at in (0, 2, 3, 4, 5, 6, 8)]
@@ -192,8 +194,16 @@ class Top:
             chosen = rows[min(self.selected - skip, len(rows) - 1)]
             return Panel(call_table(chosen), title="call (left arrow or Esc: back)", border_style="dim")
         table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
-        for column in ("Call", "State", "Since", "For", "From", "To", "Legs"):
-            table.add_column(column, no_wrap=True)
+        for column, width in (
+            ("Call", 12),
+            ("State", 8),
+            ("Since", 8),
+            ("For", 5),
+            ("From", 13),
+            ("To", 13),
+            ("Legs", 4),
+        ):
+            table.add_column(column, no_wrap=True, min_width=width)
         now = time.time()
         for at, call in enumerate(rows, skip):
             created = int(call.get("created_us", 0))
@@ -286,5 +296,5 @@ def _print_once(view: Top, as_json: bool) -> None:
             }
         )
     else:
-        terminal = console()
+        terminal = console() if sys.stdout.isatty() else Console(highlight=False, width=ONCE_WIDTH)
         terminal.print(Group(view._head(), view._nodes(), Text(""), view._calls(40)))

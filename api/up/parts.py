@@ -5,6 +5,7 @@ child ever waits for its supervisor, not even while somebody holds the terminal 
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,9 @@ CHILD = Path(__file__).with_name("child.py")
 KILL_S = 5.0
 """After SIGKILL the kernel needs a moment, not this long."""
 POLL_S = 0.05
+_EXCEPTION = re.compile(
+    r"^[\s|+-]*((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Failed|Refused|Lost)\b.*)$"
+)
 
 Probe = Callable[[int], Awaitable[str | None]]
 """Asks the process with this id whether it is ready: None when it is, otherwise what is still missing."""
@@ -219,7 +223,11 @@ def last_words(path: Path) -> str:
         return "(no log)"
     if not lines:
         return "(it printed nothing)"
-    if lines[-1].startswith("{") or any(line.startswith("Traceback") for line in lines):
+    if any("Traceback (most recent call last)" in line for line in lines):
+        # The exception itself, without the frame that Python draws around groups of them.
+        named = [match[1] for line in lines if (match := _EXCEPTION.match(line))]
+        return named[-1] if named else lines[-1]
+    if lines[-1].startswith("{"):
         return read_line(lines[-1]).text.splitlines()[-1]
     return " | ".join(lines[-3:])
 

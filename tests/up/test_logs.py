@@ -96,6 +96,10 @@ async def test_following_shows_what_is_worth_it(tmp_path: Path, nursery: trio.Nu
             '  File "a.py", line 1\nTraceback (most recent call last):\n  x\nValueError: no\n',
             "ValueError: no",
         ),
+        (
+            "  + Exception Group Traceback (most recent call last):\n    | ModuleNotFoundError: No module\n    +----\n",
+            "ModuleNotFoundError: No module",
+        ),
         ('{"event":"gone","level":"error"}\n', "gone"),
     ],
 )

@@ -1,0 +1,115 @@
+"""`irisx up` for real: it starts, everything that is killed comes back, nothing is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.up.fakes import lives
+from tests.whole import START_S, Whole, clean_environment, eventually, whole
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+PARTS = ["postgres", "valkey", "simulator", "controller", "controller 2", "api"]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    with whole(tmp_path_factory.mktemp("up"), "--calls-per-minute", "240") as up:
+        yield up
+
+
+def live_calls(client: httpx.Client) -> list[dict[str, Any]]:
+    data: list[dict[str, Any]] = client.get("/calls").raise_for_status().json()["data"]
+    return data
+
+
+def test_calls_move_on_the_page_a_stranger_opens(running: Whole) -> None:
+    assert running.password
+    page = httpx.get(running.address, timeout=20)
+    assert page.status_code in (200, 404)  # 404 where the pages were not built
+    with running.client() as client:
+        first = eventually(30, lambda: live_calls(client), "a live call")
+        seen = {call["id"]: call["version"] for call in first}
+        eventually(
+            30,
+            lambda: any(call["version"] != seen.get(call["id"]) for call in live_calls(client)),
+            "a call that moved",
+        )
+
+
+def test_a_second_one_on_the_same_directory_is_told_so_in_one_line(running: Whole) -> None:
+    command = [sys.executable, "-m", "api.cli", "up", "--state-dir", str(running.state_dir)]
+    second = subprocess.run(
+        command, capture_output=True, text=True, env=clean_environment(), timeout=60, check=False
+    )
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert f"process {running.process.pid}, {running.address}" in second.stderr
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_whoever_is_killed_comes_back_and_calls_go_on(running: Whole, name: str) -> None:
+    children = eventually(
+        60, lambda: (found := running.children()) and len(found) == len(PARTS) and found, "all parts"
+    )
+    since = len(running.said)
+    os.kill(children[name], signal.SIGKILL)
+    spoken = {"controller": "controller-1", "controller 2": "controller-2"}.get(name, name)
+    back = running.said
+    eventually(
+        60,
+        lambda: any(
+            one.get("text") == "is back" and one["name"].startswith(spoken[:10]) for one in back[since:]
+        ),
+        f"{name} is back",
+    )
+    replaced = running.children()
+    assert len(replaced) == len(PARTS)
+    assert replaced[name] != children[name] or name.startswith("controller")
+
+    def answers() -> bool:
+        try:
+            with running.client() as client:
+                nodes = client.get("/nodes").raise_for_status().json()["data"]
+                return bool(nodes) and nodes[0]["status"].get("up") is True and bool(live_calls(client))
+        except httpx.HTTPError:
+            return False
+
+    eventually(60, answers, f"calls are seen again after {name} was killed")
+
+
+def test_ctrl_c_stops_everything_in_reverse(running: Whole) -> None:
+    pids = list(running.children().values())
+    since = len(running.said)
+    assert running.stop() == ""
+    assert running.process.returncode == 0
+    stopped = [
+        one["name"] for one in running.said[since:] if str(one.get("text", "")).startswith("stopped in")
+    ]
+    assert stopped == ["api", "controller-2", "controller-1", "simulator", "valkey", "postgres"]
+    assert not any(lives(pid) for pid in pids)
+
+
+def test_after_a_kill_of_the_supervisor_nobody_is_left_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    up = Whole(tmp_path / "state", "--controllers", "1", "--calls-per-minute", "60").wait_until_up()
+    children = up.children()
+    assert set(children) == {"postgres", "valkey", "simulator", "controller", "api"}
+    up.process.kill()
+    up.process.wait()
+    eventually(10, lambda: not any(lives(pid) for pid in children.values()), "all children are gone")
+    with whole(tmp_path / "state", "--controllers", "1") as again:
+        box = again.wait_for(START_S, event="running")
+        assert "password" not in box
+        again.email, again.password = up.email, up.password
+        with again.client() as client:
+            assert client.get("/cdrs").status_code == 200
+    for stream in (up.process.stdout, up.process.stderr):
+        assert stream is not None
+        stream.close()
