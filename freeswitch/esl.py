@@ -23,10 +23,9 @@ MAX_BODY = 64 << 20
 
 _MAX_LENGTH_DIGITS = 12
 _LENGTH = b"Content-Length: "
-_EVENT_ENVELOPES = {
-    b"\nContent-Type: text/event-%s\n" % form.encode(): f"text/event-{form}"
-    for form in ("plain", "json", "xml")
-}
+_PLAIN = b"\nContent-Type: text/event-plain\n\n"
+_JSON = b"\nContent-Type: text/event-json\n\n"
+_XML = b"\nContent-Type: text/event-xml\n\n"
 _FORMS = {b"{": b"json", b"<": b"xml"}
 _READERS = {
     "text/event-plain": Event,
@@ -154,22 +153,22 @@ class Decoder:
             if data.startswith(_LENGTH, at):
                 # Nearly all traffic: an event, whose envelope is always these two lines in this order.
                 stop = data.find(b"\n", at + 16, at + 16 + _MAX_LENGTH_DIGITS + 1)
-                end = data.find(b"\n\n", stop, stop + 64) if stop > 0 else -1
-                if end > 0:
-                    content_type = _EVENT_ENVELOPES.get(data[stop : end + 1])
-                    digits = data[at + 16 : stop]
-                    if content_type is not None and digits.isdigit():
-                        length = int(digits)
-                        if length > self._max_body:
-                            raise ProtocolError(f"a body of {length} bytes is announced")
-                        body_at = end + 2
-                        next_at = body_at + length
-                        if next_at > size:
-                            self._keep(data, at, need=next_at - at)
-                            return
-                        out.append(Frame(content_type, data[at : end + 1], data[body_at:next_at]))
-                        at = next_at
-                        continue
+                if stop < 0:
+                    content_type, body_at = "", 0
+                elif data.startswith(_PLAIN, stop):
+                    content_type, body_at = "text/event-plain", stop + len(_PLAIN)
+                else:
+                    content_type, body_at = _other_event(data, stop)
+                if body_at and (digits := data[at + 16 : stop]).isdigit():
+                    next_at = body_at + int(digits)
+                    if next_at - body_at > self._max_body:
+                        raise ProtocolError(f"a body of {next_at - body_at} bytes is announced")
+                    if next_at > size:
+                        self._keep(data, at, need=next_at - at)
+                        return
+                    out.append(Frame(content_type, data[at : body_at - 1], data[body_at:next_at]))
+                    at = next_at
+                    continue
             if data[at] == 10:
                 at += 1  # a stray line feed between frames (a reply text may end in one) is no frame
                 continue
@@ -212,6 +211,15 @@ class Decoder:
         if length > self._max_body:
             raise ProtocolError(f"a body of {length} bytes is announced")
         return length
+
+
+def _other_event(data: bytes, stop: int) -> tuple[str, int]:
+    """Content type and place of the body, when the envelope's second line at ``stop`` is json's or xml's."""
+    if data.startswith(_JSON, stop):
+        return "text/event-json", stop + len(_JSON)
+    if data.startswith(_XML, stop):
+        return "text/event-xml", stop + len(_XML)
+    return "", 0
 
 
 def _line_of(head: bytes, name: str) -> bytes | None:

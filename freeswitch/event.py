@@ -17,10 +17,13 @@ from operator import itemgetter
 import orjson
 
 from freeswitch.errors import ProtocolError
-from freeswitch.quoting import join_array, split_array, unquote_name, unquote_value
+from freeswitch.quoting import UNDEFINED, join_array, split_array, unquote_name, unquote_value
+from freeswitch.words import EVENT_NAMES
 
 _NAME_LINE = b"Event-Name: "
 _LENGTH_LINE = b"\nContent-Length: "
+_UNDEFINED = UNDEFINED.encode()
+_NAMES = {name.encode(): name for name in EVENT_NAMES}
 _NEEDLES: dict[str, bytes] = {}
 _MAX_NEEDLES = 4096
 """Names come from our own code, so a few hundred; the limit is for callers who pass names from outside."""
@@ -40,11 +43,12 @@ def _needle(name: str) -> bytes:
 class Event:
     """An event whose headers are looked up by name. This class holds the plain form."""
 
-    __slots__ = ("_end", "_lower", "raw")
+    __slots__ = ("_clear", "_end", "_lower", "raw")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         """The bytes as they came, for whoever wants to keep them."""
+        self._clear = 0  # no Content-Length line before this place, or it is known to be the block's
         self._end = -1
         self._lower: bytes | None = None
 
@@ -69,19 +73,24 @@ class Event:
         Cheaper than `get` for headers that are often absent: it never looks for other spellings.
         """
         raw = self.raw
-        end = self._end
-        if end < 0:
-            end = self._find_end()
         needle = _NEEDLES.get(name) or _needle(name)
-        at = raw.find(needle, 0, end)
-        if at >= 0:
-            at += len(needle)
-        elif raw.startswith(needle[1:]):
-            at = len(needle) - 1
+        at = raw.find(needle)
+        if at < 0:
+            if not raw.startswith(needle[1:]):
+                return None
+            start = len(needle) - 1
         else:
-            return None
-        stop = raw.find(b"\n", at, end)
-        return unquote_value(raw[at : stop if stop >= 0 else end])
+            if at > self._clear:
+                # Before a body there is always a Content-Length line. Without one up to here, this is a header.
+                if raw.find(_LENGTH_LINE, self._clear, at) >= 0 and at >= self._header_end():
+                    return None
+                self._clear = at
+            start = at + len(needle)
+        stop = raw.find(b"\n", start)
+        value = raw[start:stop] if stop >= 0 else raw[start:]
+        if value.isascii() and b"%" not in value and b"\x00" not in value and value != _UNDEFINED:
+            return value.decode()
+        return unquote_value(value)
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The decoded value of a header, ``default`` if there is none.
@@ -96,16 +105,17 @@ class Event:
         return self._get_any_case(name, default)
 
     def _get_any_case(self, name: str, default: str | None) -> str | None:
+        end = self._header_end()
         lower = self._lower
         if lower is None:
-            lower = self._lower = b"\n" + self.raw[: self._end].lower()
+            lower = self._lower = b"\n" + self.raw[:end].lower()
         needle = b"\n" + name.encode("utf-8", "replace").lower() + b": "
         at = lower.find(needle)
         if at < 0:
             return default
         at += len(needle) - 1  # one less: ``lower`` has one line feed more in front
-        stop = self.raw.find(b"\n", at, self._end)
-        return unquote_value(self.raw[at : stop if stop >= 0 else self._end])
+        stop = self.raw.find(b"\n", at, end)
+        return unquote_value(self.raw[at : stop if stop >= 0 else end])
 
     def values(self, name: str) -> list[str]:
         """Every value of a header: none, one, or the parts of an array."""
@@ -119,9 +129,9 @@ class Event:
         """Such as ``CHANNEL_ANSWER``; empty when the event has none."""
         raw = self.raw
         if raw.startswith(_NAME_LINE):
-            stop = raw.find(b"\n", 12)
-            value = raw[12:stop] if stop >= 0 else raw[12:]
-            return unquote_value(value)
+            known = _NAMES.get(raw[12 : raw.find(b"\n", 12)])
+            if known is not None:
+                return known
         return self.exact("Event-Name") or ""
 
     @property
@@ -137,9 +147,7 @@ class Event:
     @property
     def body(self) -> bytes:
         """The event's own body, never decoded; empty when it has none."""
-        if self._end < 0:
-            self._find_end()
-        rest = self.raw[self._end + 1 :]
+        rest = self.raw[self._header_end() + 1 :]
         if not rest:
             return rest
         length = self.exact("Content-Length") or ""
@@ -147,27 +155,26 @@ class Event:
 
     def items(self) -> Iterator[tuple[str, str | list[str]]]:
         """Every header with its decoded value, in the order they came; an array as a list."""
-        if self._end < 0:
-            self._find_end()
-        for line in self.raw[: self._end].split(b"\n"):
+        for line in self.raw[: self._header_end()].split(b"\n"):
             name, colon, value = line.partition(b": ")
             if colon:
                 text = unquote_value(value)
                 yield unquote_name(name), split_array(text) or text
 
-    def _find_end(self) -> int:
+    def _header_end(self) -> int:
         """Where the header block ends: the index just behind its last line's line feed.
 
         FreeSWITCH writes a Content-Length line whenever a body follows (switch_event_serialize). So a text that
         ends in an empty line and has no such line is all headers, which is three times cheaper to see than
         the first empty line is to find.
         """
-        raw = self.raw
-        if raw.endswith(b"\n\n") and raw.find(_LENGTH_LINE) < 0:
-            self._end = len(raw) - 1
-        else:
-            at = raw.find(b"\n\n")
-            self._end = at + 1 if at >= 0 else len(raw)
+        if self._end < 0:
+            raw = self.raw
+            if raw.endswith(b"\n\n") and raw.find(_LENGTH_LINE) < 0:
+                self._end = len(raw) - 1
+            else:
+                at = raw.find(b"\n\n")
+                self._end = at + 1 if at >= 0 else len(raw)
         return self._end
 
     def __repr__(self) -> str:

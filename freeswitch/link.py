@@ -239,7 +239,9 @@ class Link:
         events: list[Event] = []
         for frame in frames:
             kind = frame.content_type
-            if kind.startswith("text/event-"):
+            if kind == "text/event-plain":
+                events.append(Event(frame.body))
+            elif kind.startswith("text/event-"):
                 try:
                     event = frame.event()
                 except ProtocolError:

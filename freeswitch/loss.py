@@ -22,6 +22,7 @@ from freeswitch.event import Event
 _CREATE = b"Event-Name: CHANNEL_CREATE\n"
 _DESTROY = b"Event-Name: CHANNEL_DESTROY\n"
 _HEARTBEAT = b"Event-Name: HEARTBEAT\n"
+_WORTH_A_LOOK = frozenset((b"CHANNEL_C", b"CHANNEL_D", b"HEARTBEAT"))
 _LOST_LINE = re.compile(rb"Lost \[(\d{1,9})\] events|too many lost events\. Lost \[(\d{1,9})\]")
 
 SEQUENCE_SPAN = 20_000
@@ -95,6 +96,8 @@ class LossWatch:
         doubts: list[str] = []
         for event in events:
             raw = event.raw
+            if raw[12:21] not in _WORTH_A_LOOK:
+                continue
             if raw.startswith(_HEARTBEAT):
                 doubts += self._beat(event)
             elif raw.startswith(_CREATE):
