@@ -62,17 +62,14 @@ class Grouping(Book):
         return self.calls[self._home[leg.uuid]]
 
     def _place_for(self, channel: Channel) -> tuple[Call | None, bool]:
-        """The call that a new leg belongs to, and whether it is so only because a leg in it named this one."""
-        for name in (channel.other_leg, channel.call_uuid, channel.bond, channel.loopback):
+        """The call that a new leg belongs to, and whether a leg in it named this one before it was met."""
+        named_by = self._refs.get(channel.uuid, "")
+        for name in (channel.other_leg, channel.call_uuid, channel.bond, channel.loopback, named_by):
             if name and name != channel.uuid:
                 call = self.call_of(name) or self._call_of_early(name)
                 if call is not None and self._same_tenant(call, channel):
-                    return call, False
-        named_by = self._refs.get(channel.uuid)
-        if named_by is not None:
-            call = self.call_of(named_by)
-            if call is not None and self._same_tenant(call, channel):
-                return call, True
+                    # The halves of a loopback name each other, and that says nothing about who called.
+                    return call, self.call_of(named_by) is call and named_by != channel.loopback
         if channel.join:
             call = self.calls.get(channel.join)
             if call is not None and self._same_tenant(call, channel):
@@ -263,9 +260,17 @@ class Grouping(Book):
                 for leg in call.legs:
                     self._remember_gone(leg.uuid)
                 continue
-            self.calls[call.id] = call
+            # A leg is in one call, whatever the store says: two would never agree on its end.
+            legs = tuple(leg for leg in call.legs if leg.uuid not in self._home)
+            if any(leg.state != ENDED for leg in legs):
+                self.calls[call.id] = call if len(legs) == len(call.legs) else replace(call, legs=legs)
+                for leg in legs:
+                    self._home[leg.uuid] = call.id
+        for call in list(self.calls.values()):
             for leg in call.legs:
-                self._home[leg.uuid] = call.id
+                for name in (leg.other_leg, leg.bridged_to):
+                    if name and name not in self._home and name not in self._gone:
+                        self._refs[name] = leg.uuid
 
 
 def _earlier(one: int, two: int) -> int:

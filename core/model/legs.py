@@ -99,7 +99,8 @@ def seen(leg: Leg, channel: Channel) -> Leg:
         value = getattr(channel, name)
         if value and value != getattr(leg, name):
             fields[name] = value
-    if channel.hangup_us and not leg.hangup_us:
+    if channel.hangup_us and channel.hangup_us != leg.hangup_us:
+        # CHANNEL_HANGUP comes before the switch notes the time: what we took from that event was a little early.
         fields["hangup_us"] = channel.hangup_us
     if channel.hangup_cause and not leg.hangup_cause:
         fields["hangup_cause"] = intern(channel.hangup_cause)
@@ -118,9 +119,17 @@ def recovered(leg: Leg, channel: Channel, at_us: int) -> Leg:
 
 
 def hung_up(leg: Leg, channel: Channel, at_us: int) -> Leg:
-    """The leg on its way out: it is not `ENDED` before the switch gave its numbers."""
+    """The leg on its way out: it is not `ENDED` before the switch gave its numbers.
+
+    What the switch shows of it now, it will show in its summary too, so this is taken as it is: the summary may not
+    come.
+    """
     return replace(
         leg,
+        caller=channel.caller,
+        caller_name=channel.caller_name,
+        destination=channel.destination,
+        other_leg=channel.other_leg,
         hangup_us=channel.hangup_us or leg.hangup_us or at_us,
         hangup_cause=intern(channel.hangup_cause or leg.hangup_cause),
     )

@@ -67,6 +67,7 @@ class Reading:
         """Events that claimed to be json or xml and were not."""
         self._decoder = Decoder()
         self._last_us = 0
+        self._core = ""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection. Raises `ProtocolError` when they are no Event Socket."""
@@ -89,7 +90,7 @@ class Reading:
     def mark(self, mark: Mark) -> None:
         """Take what the controller noted about the link."""
         match mark.mark:
-            case "connected":
+            case "connected" | "gap":
                 self._decoder = Decoder()
             case "lost":
                 self._tell(self.board.node_lost(mark.at_us))
@@ -129,9 +130,16 @@ class Reading:
 
     def _take(self, event: Event) -> None:
         fact = translate(event, self.board)
-        if fact is not None:
-            self._last_us = max(self._last_us, fact.at_us)
-            self._tell(self.board.advance(fact))
+        if fact is None:
+            return
+        self._last_us = max(self._last_us, fact.at_us)
+        core = event.exact("Core-UUID")
+        if core is not None and core != self._core:
+            if self._core:
+                # Another process answers: the old one's channels are gone, unless it is a standby that recovers them.
+                self._tell(self.board.node_restarted(fact.at_us, recovering=True))
+            self._core = core
+        self._tell(self.board.advance(fact))
 
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:
