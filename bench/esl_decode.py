@@ -36,7 +36,7 @@ def install() -> dict[str, list[str]]:
     if not (TOOLS / "venv" / "complete").exists():
         venv.create(TOOLS / "venv", with_pip=True, clear=True)
         subprocess.run(
-            [python, "-m", "pip", "install", "-q", *PYTHON_REFERENCES], check=True, stdout=sys.stderr
+            [python, "-m", "pip", "install", "-qqq", *PYTHON_REFERENCES], check=True, stdout=sys.stderr
         )
         (TOOLS / "venv" / "complete").touch()
     clients = {

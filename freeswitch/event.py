@@ -48,7 +48,7 @@ class Event:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         """The bytes as they came, for whoever wants to keep them."""
-        self._clear = 0  # no Content-Length line before this place, or it is known to be the block's
+        self._clear = 0  # no Content-Length line stands before this place
         self._end = -1
         self._lower: bytes | None = None
 
@@ -82,9 +82,10 @@ class Event:
         else:
             if at > self._clear:
                 # Before a body there is always a Content-Length line. Without one up to here, this is a header.
-                if raw.find(_LENGTH_LINE, self._clear, at) >= 0 and at >= self._header_end():
+                if self._end < 0 and raw.find(_LENGTH_LINE, self._clear, at) < 0:
+                    self._clear = at
+                elif at >= self._header_end():
                     return None
-                self._clear = at
             start = at + len(needle)
         stop = raw.find(b"\n", start)
         value = raw[start:stop] if stop >= 0 else raw[start:]
@@ -147,11 +148,9 @@ class Event:
     @property
     def body(self) -> bytes:
         """The event's own body, never decoded; empty when it has none."""
-        rest = self.raw[self._header_end() + 1 :]
-        if not rest:
-            return rest
-        length = self.exact("Content-Length") or ""
-        return rest[: int(length)] if length.isascii() and length.isdigit() and len(length) < 10 else rest
+        # All that is left: the frame's length has cut it already, and the event's own Content-Length is the last
+        # of its headers with that name, not the first.
+        return self.raw[self._header_end() + 1 :]
 
     def items(self) -> Iterator[tuple[str, str | list[str]]]:
         """Every header with its decoded value, in the order they came; an array as a list."""

@@ -5,7 +5,7 @@ import resource
 import sys
 from typing import Any
 
-import gevent.event
+import gevent.event  # type: ignore[import-untyped]  # not in our own environment
 import greenswitch
 
 

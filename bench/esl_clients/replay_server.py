@@ -10,6 +10,7 @@ import re
 import socketserver
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from freeswitch.esl import Decoder
 
@@ -33,7 +34,7 @@ def stream(capture: Path, repeats: int) -> tuple[list[bytes], int]:
 
 
 class Listener(socketserver.BaseRequestHandler):
-    blocks: list[bytes] = []
+    blocks: ClassVar[list[bytes]] = []
 
     def handle(self) -> None:
         link = self.request

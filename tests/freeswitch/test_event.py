@@ -48,6 +48,17 @@ def test_the_events_own_body_holds_no_headers() -> None:
     assert event.body == body
 
 
+def test_a_length_among_the_headers_does_not_open_the_body_to_them() -> None:
+    """sendevent writes its sender's headers first, and one of them may be a Content-Length."""
+    event = Event(
+        b"Content-Length: 3\nA: 1\nEvent-Name: CUSTOM\nB: 2\nContent-Length: 9\n\nC: forged\nB: no\n"
+    )
+    assert [event.get(name) for name in ("A", "B", "C", "Event-Name")] == ["1", "2", None, "CUSTOM"]
+    again = Event(event.raw)
+    assert [again.exact(name) for name in ("C", "B", "C", "A")] == [None, "2", None, "1"]
+    assert event.body == b"C: forged\nB: no\n"
+
+
 def test_a_name_is_not_found_inside_another_headers_name_or_value() -> None:
     event = plain({"Event-Name": "X", "Other-Leg-Unique-ID": "b", "Note": "Unique-ID: c"})
     assert event.uuid == ""
