@@ -6,7 +6,9 @@ from typing import Protocol, TypeVarTuple
 from core.model.records import Call, Leg
 from core.model.switchboard import Switchboard
 from core.telephony.resync import Report
+from core.telephony.turns import Turns
 from core.telephony.watch import Watches
+from freeswitch.errors import CommandRefused
 from freeswitch.switch import Switch
 
 Ts = TypeVarTuple("Ts")
@@ -18,12 +20,13 @@ class Desk(Protocol):
     switch: Switch
     board: Switchboard
     watches: Watches
+    turns: Turns
     state: str
     """``active``, ``draining`` or ``drained``."""
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """What the node's operator set: ``hold_music``, ``recordings_dir`` ..."""
+        """What the node's operator set: ``hold_music``, ``recordings_dir``, ``sounds_dir``, ``caller_id``."""
 
     @property
     def dial_template(self) -> str:
@@ -48,7 +51,7 @@ class Desk(Protocol):
         """Add a fact about a live call that is not a change of its record."""
 
     def background(self, fn: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
-        """Run something that outlives the order."""
+        """Run something that outlives the order. It may raise `EslError`, `PeerError` and `Conflict`."""
 
     def refuse_new_calls(self) -> None:
         """Raise `core.errors.Conflict` when the switch is draining."""
@@ -58,3 +61,19 @@ class Desk(Protocol):
 
     async def resync(self, reason: str) -> Report:
         """Compare with the switch's own list, now."""
+
+
+async def wish(desk: Desk, name: str, *globals_: str, otherwise: str) -> str:
+    """What the node's operator set as ``name``, else the first of the switch's global variables that has a value
+    (the configuration that we ship sets some), else ``otherwise``."""
+    text = desk.settings.get(name)
+    if isinstance(text, str) and text:
+        return text
+    for variable in globals_:
+        try:
+            value = (await desk.api(f"global_getvar {variable}")).strip()
+        except CommandRefused:
+            continue  # "-ERR no reply": the variable is not set
+        if value and value != "_undef_":
+            return value
+    return otherwise

@@ -9,15 +9,19 @@ from core.telephony.desk import Desk
 
 
 async def drain(desk: Desk, order: Order) -> Result:
-    """Take no new calls, in either direction; live ones go on to their end."""
-    await desk.api("fsctl pause")
+    """Take no new calls; live ones go on to their end.
+
+    The switch refuses inbound ones (503), the controller outbound ones. Not ``fsctl pause`` for both: then a live
+    call could not be transferred any more.
+    """
+    await desk.api("fsctl pause inbound")
     await desk.set_state("draining")
     return {"state": desk.state, "calls_left": len(desk.board.calls)}
 
 
 async def resume(desk: Desk, order: Order) -> Result:
     """Take calls again."""
-    await desk.api("fsctl resume")
+    await desk.api("fsctl resume inbound")
     await desk.set_state("active")
     return {"state": desk.state}
 

@@ -30,6 +30,7 @@ from core.telephony.parts import Parts
 from core.telephony.resync import Report
 from core.telephony.standby import Recent
 from core.telephony.translate import translate
+from core.telephony.turns import Turns
 from core.telephony.watch import Watches
 from freeswitch.conf import sign_of_life
 from freeswitch.errors import EslError
@@ -65,6 +66,7 @@ class Owner:
         self.state = node.state
         self.board = Switchboard(node.id, node.default_tenant)
         self.watches = Watches()
+        self.turns = Turns()
         self.ledger = Ledger(node.id, self._write, parts.state_dir / "spool", parts.name)
         self._nursery: trio.Nursery | None = None
         self._orders_running = 0

@@ -1,19 +1,31 @@
 """Orders about conferences: add, mute, unmute, kick, end.
 
 A conference belongs to the tenant of its members. Its name on the switch carries the tenant, so that two tenants can
-both have a room ``sales`` and neither can name the other's.
+both have a room ``sales`` and neither can name the other's. Who leaves a conference, or is made to, hangs up.
 """
 
 from core.errors import Conflict, NotFound
 from core.model.orders import Order
-from core.model.records import Change
+from core.model.records import Call, Change, Leg
 from core.telephony import values
-from core.telephony.actions import HAPPENS_S, Result, live_legs
+from core.telephony.actions import Result, the_leg
+from core.telephony.consult import being_connected
 from core.telephony.desk import Desk
-from core.telephony.transfers import dial
+from core.telephony.dialling import caller_id, dial
+from core.telephony.joining import (
+    HAPPENS_S,
+    STAY,
+    leg_in,
+    live_legs,
+    partner_of,
+    set_all,
+    unbind,
+    waiting_for,
+)
 from freeswitch import commands
 
 PROFILE = "default"
+SEEN_AS = {"mute": "conference.muted", "unmute": "conference.unmuted"}
 
 
 def switch_name(tenant_id: str, room: str) -> str:
@@ -27,83 +39,113 @@ def _room(order: Order) -> tuple[str, str]:
 
 
 async def add(desk: Desk, order: Order) -> Result:
-    """Bring a live call (``call_id``, one ``leg`` of it or all) or a number (``to``) into a conference."""
+    """Bring a live call (``call_id``, one ``leg`` of it or all) or a number (``to``) into a conference.
+
+    A call is done when its legs are in; a number when its telephone rings.
+    """
     room, name = _room(order)
-    if order.args.get("to"):
-        dialling, call = await dial(
-            desk, order, order.tenant_id, order.args["to"], "conference", f"{name}@{PROFILE}"
+    if order.args.get("to") is not None:
+        desk.refuse_new_calls()
+        leg, call = await dial(
+            desk, order, order.args["to"], "conference", f"{name}@{PROFILE}", caller_id(desk, order)
         )
-        return {"conference": room, "call_id": call.id, "leg": dialling.leg}
+        return {"conference": room, "call_id": call.id, "leg": leg}
+    async with desk.turns.of(order.call_id):
+        return await _add_legs(desk, order, room, name)
+
+
+async def _add_legs(desk: Desk, order: Order, room: str, name: str) -> Result:
     found = desk.board.calls.get(order.call_id)
     if found is None or found.tenant_id != order.tenant_id:
         raise NotFound("no such live call on this switch", code="no_such_call")
-    legs = [leg for leg in live_legs(found) if order.args.get("leg") in (None, leg.uuid)]
+    legs = live_legs(found) if order.args.get("leg") is None else [the_leg(found, order)]
+    for leg in legs:
+        if leg.state != "answered" or being_connected(found, leg) is not None:
+            raise Conflict("only answered legs can come into a conference", code="not_answered")
+    legs = [leg for leg in legs if leg.conference != name]
     if not legs:
-        raise Conflict("the call has no such live leg", code="no_such_leg")
+        raise Conflict("they are in this conference already", code="already_there")
     for leg in legs:
-        await desk.api(commands.uuid_setvar(leg.uuid, "park_after_bridge", "true"))
-    for leg in legs:
-        with desk.watches.on(leg.uuid) as watch:
-            await desk.api(
-                commands.uuid_transfer(leg.uuid, f"conference:{name}@{PROFILE}", dialplan="inline")
-            )
-            await watch.until(
-                lambda change, leg=leg: any(  # type: ignore[misc]
-                    each.uuid == leg.uuid and each.conference for each in change.call.legs
-                ),
-                within_s=HAPPENS_S,
-                what="the new member",
-            )
-    return {"conference": room, "legs": [leg.uuid for leg in legs]}
+        await _add_leg(desk, found, leg, name)
+    return {"conference": room, "legs": [leg.uuid for leg in legs], "call_id": found.id}
+
+
+async def _add_leg(desk: Desk, call: Call, leg: Leg, name: str) -> None:
+    pair = [leg, *(one for one in (partner_of(call, leg), waiting_for(call, leg)) if one is not None)]
+    # Whoever stays behind stays parked, and nobody's end is another's any more.
+    await set_all(desk, (one.uuid for one in pair), **{STAY: "true"})
+    await unbind(desk, *pair)
+    with desk.watches.on(leg.uuid) as watch:
+        await desk.api(commands.uuid_transfer(leg.uuid, f"conference:{name}@{PROFILE}", dialplan="inline"))
+        await watch.until(
+            lambda change: leg_in(change, leg.uuid).conference == name,
+            within_s=HAPPENS_S,
+            what="the new member",
+            alive=(leg.uuid,),
+        )
+    if leg.held_since_us:
+        desk.note(leg.uuid, held=False)
 
 
 async def mute(desk: Desk, order: Order) -> Result:
+    """The conference does not hear this member."""
     return await _on_member(desk, order, "mute")
 
 
 async def unmute(desk: Desk, order: Order) -> Result:
+    """And hears it again."""
     return await _on_member(desk, order, "unmute")
 
 
 async def kick(desk: Desk, order: Order) -> Result:
+    """A member leaves and hangs up."""
     return await _on_member(desk, order, "hup")
 
 
 async def _on_member(desk: Desk, order: Order, verb: str) -> Result:
+    """Members are named by their leg's uuid or their number in the conference."""
     room, name = _room(order)
     wanted = str(order.args.get("member", ""))
-    for call in desk.board.calls.values():
-        for leg in live_legs(call):
-            if leg.conference == name and wanted in (leg.uuid, leg.conference_member):
-                if call.tenant_id != order.tenant_id:
-                    break
-                return await _tell_member(desk, verb, room, name, leg.uuid, leg.conference_member)
+    for leg in _members(desk, order.tenant_id, name):
+        if wanted in (leg.uuid, leg.conference_member):
+            await _tell_member(desk, verb, leg)
+            return {"conference": room, "leg": leg.uuid, "member": leg.conference_member}
     raise NotFound("the conference has no such member", code="no_such_member")
 
 
-async def _tell_member(desk: Desk, verb: str, room: str, name: str, leg: str, member: str) -> Result:
-    wanted = {"mute": "conference.muted", "unmute": "conference.unmuted", "hup": "conference.left"}[verb]
-
-    def happened(change: Change) -> bool:
-        return change.type == wanted or (verb == "hup" and change.type in ("call.ended", "call.leg_ended"))
-
-    with desk.watches.on(leg) as watch:
-        await desk.api(commands.conference(name, verb, member))
-        await watch.until(happened, within_s=HAPPENS_S, what=f"the {verb} of the member")
-    return {"conference": room, "leg": leg, "member": member}
-
-
-async def end(desk: Desk, order: Order) -> Result:
-    """Everybody leaves."""
-    room, name = _room(order)
-    members = [
+def _members(desk: Desk, tenant_id: str, name: str) -> list[Leg]:
+    return [
         leg
         for call in desk.board.calls.values()
-        if call.tenant_id == order.tenant_id
+        if call.tenant_id == tenant_id
         for leg in live_legs(call)
         if leg.conference == name
     ]
+
+
+async def _tell_member(desk: Desk, verb: str, leg: Leg) -> None:
+    if verb != "hup" and leg.muted == (verb == "mute"):
+        return  # it is so already, and the switch would say nothing
+
+    def happened(change: Change) -> bool:
+        return desk.leg(leg.uuid) is None if verb == "hup" else change.type == SEEN_AS[verb]
+
+    with desk.watches.on(leg.uuid) as watch:
+        await desk.api(commands.conference(leg.conference, verb, leg.conference_member))
+        await watch.until(happened, within_s=HAPPENS_S, what=f"the {verb} of the member")
+
+
+async def end(desk: Desk, order: Order) -> Result:
+    """Everybody leaves and hangs up."""
+    room, name = _room(order)
+    members = _members(desk, order.tenant_id, name)
     if not members:
         raise NotFound("no such conference on this switch", code="no_such_conference")
-    await desk.api(commands.conference(name, "hup", "all"))
+    with desk.watches.on(*(leg.uuid for leg in members)) as watch:
+        await desk.api(commands.conference(name, "hup", "all"))
+        await watch.until(
+            lambda _: not _members(desk, order.tenant_id, name),
+            within_s=HAPPENS_S,
+            what="the end of the conference",
+        )
     return {"conference": room, "members": len(members)}

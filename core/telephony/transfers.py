@@ -1,292 +1,260 @@
-"""Orders that bring new legs or join calls: originate, transfer, bridge, monitor.
+"""Orders that pass a leg on: blind transfer, attended transfer, bridge of two calls.
 
-A new leg is always dialled by us with a uuid of our own and lands in ``park``; only then is it bridged. So every step
-has an answer that we can see, a failed step leaves the call as it was, and a controller that dies in between leaves
-parked legs that its heir finds. The exception is a blind transfer, where the caller shall hear the far ringing: there
-the leg itself runs ``bridge``, and falls back to ``park`` when nobody answers.
+An attended transfer is made of steps that can each be seen and undone; `consult` does what the people in it cause. A
+blind transfer is done by the switch alone once it has begun: the leg itself runs ``bridge``, so that the caller hears
+the far ringing, and falls back to ``park`` when nobody answers.
 """
 
 import uuid
-from collections.abc import Mapping
 
-import trio
-
-from core.errors import Conflict, IrisxError, PeerTimeout
+from core.errors import Conflict, IrisxError, NotFound
 from core.model.orders import Order
 from core.model.records import Call, Change, Leg
 from core.telephony import values
-from core.telephony.actions import (
-    Result,
-    join,
-    live_legs,
-    partner_of,
-    put_on_hold,
-    take_off_hold,
-    the_leg,
+from core.telephony.actions import Result, answered_leg, pick_up, the_leg
+from core.telephony.consult import (
+    back_together,
+    being_connected,
+    complete,
+    consultation,
+    look_after,
+    refuse_while_moving,
 )
 from core.telephony.desk import Desk
-from core.telephony.watch import Watch
-from freeswitch import commands
-from freeswitch.errors import CommandRefused, EslError
+from core.telephony.dialling import CREATED_S, caller_id, dial, our_number, ring_s
+from core.telephony.joining import (
+    HAPPENS_S,
+    bind,
+    fresh,
+    join,
+    let_go,
+    park,
+    part,
+    partner_of,
+    set_all,
+    soothe,
+    unbind,
+    waiting_for,
+)
+from freeswitch import arguments, commands
+from freeswitch.errors import EslError
 
-RING_S = 40
-"""How long a new leg may ring unless the order says otherwise; a network's own voicemail comes at about 25."""
-MAX_RING_S = 120
-CREATED_S = 4.0
-NOTHING: Mapping[str, str] = {}
-RINGBACK = "tone_stream://%(2000,4000,440,480);loops=-1"
-
-
-def _ring_s(order: Order) -> int:
-    wanted = order.args.get("timeout_s", RING_S)
-    return max(1, min(int(wanted), MAX_RING_S)) if isinstance(wanted, int | float) else RING_S
-
-
-def _variables(order: Order, tenant_id: str, leg: str, ring_s: int) -> dict[str, str]:
-    variables = {
-        "origination_uuid": leg,
-        "originate_timeout": str(ring_s),
-        "ignore_early_media": "true",
-        "irisx_tenant": tenant_id,
-    }
-    if order.request_id:
-        variables["irisx_request_id"] = order.request_id
-    if order.args.get("from"):
-        variables["origination_caller_id_number"] = values.number(order.args["from"])
-    if order.args.get("caller_name"):
-        variables["origination_caller_id_name"] = values.caller_name(order.args["caller_name"])
-    return variables
+RINGBACK = "tone_stream://%(1000,4000,425);loops=-1"
+"""What the one who consults hears while the third party's telephone rings."""
 
 
-class Dialling:
-    """One leg on its way: dialled in the background, so that the order can be answered while it rings."""
-
-    def __init__(self, desk: Desk, order: Order, tenant_id: str) -> None:
-        self.leg = str(uuid.uuid4())
-        self.cause = ""
-        """Why it failed; empty while it rings and when it was answered."""
-        self.watch: Watch | None = None
-        """Who waits for the leg to exist."""
-        self.finished = trio.Event()
-        self._desk = desk
-        self._ring_s = _ring_s(order)
-        self._variables = _variables(order, tenant_id, self.leg, self._ring_s)
-
-    async def run(self, to: str, application: str, argument: str, more: Mapping[str, str]) -> None:
-        """Dial, and return when it was answered or failed."""
-        line = commands.originate(
-            to,
-            variables={**self._variables, **more},
-            application=application,
-            argument=argument,
-            timeout_s=self._ring_s,
-        )
-        try:
-            await self._desk.bgapi(line, deadline_s=self._ring_s + 10)
-        except CommandRefused as refused:
-            self.cause = refused.reason or "NORMAL_UNSPECIFIED"
-        except IrisxError as failed:
-            self.cause = failed.code
-        except EslError as failed:
-            self.cause = type(failed).__name__
-        if self.cause and self.watch is not None:
-            self.watch.give_up(
-                Conflict(f"the switch did not place the call: {self.cause}", code=self.cause.lower())
-            )
-        self.finished.set()
-
-
-async def dial(
-    desk: Desk,
-    order: Order,
-    tenant_id: str,
-    to: object,
-    application: str = "park",
-    argument: str = "",
-    variables: Mapping[str, str] = NOTHING,
-) -> tuple[Dialling, Call]:
-    """Begin to dial; returns when the switch has made the leg. Raises `Conflict` with the cause when it does not.
-
-    ``application`` is what the leg runs once it is answered.
-    """
-    desk.refuse_new_calls()
-    dialling = Dialling(desk, order, tenant_id)
-    target = values.dial_string(to, desk.dial_template)
-    with desk.watches.on(dialling.leg) as watch:
-        dialling.watch = watch
-        desk.background(dialling.run, target, application, argument, variables)
-        seen = await watch.until(lambda _: True, within_s=CREATED_S, what="the new leg")
-    return dialling, seen.call
-
-
-async def originate(desk: Desk, order: Order) -> Result:
-    """Place a call. Returns when its first leg exists; with ``bridge_to`` its answer is joined to a second number."""
-    application, argument = "park", ""
-    if order.args.get("bridge_to"):
-        second = values.dial_string(order.args["bridge_to"], desk.dial_template)
-        application, argument = "bridge", f"{{irisx_tenant={order.tenant_id}}}{second}"
-    dialling, call = await dial(desk, order, order.tenant_id, order.args.get("to"), application, argument)
-    return {"call_id": call.id, "leg": dialling.leg}
+async def _set_aside(desk: Desk, call: Call, leg: Leg) -> Leg | None:
+    """Have ``leg`` parked and free; the partner it had, parked too, if any. Both survive each other from here on."""
+    partner = partner_of(call, leg)
+    if partner is not None:
+        await part(desk, leg, partner)
+        return partner
+    partner = waiting_for(call, leg)
+    if partner is not None:
+        await unbind(desk, leg, partner)
+    return partner
 
 
 async def transfer_blind(desk: Desk, call: Call, order: Order) -> Result:
-    """Send a leg on to a number; its partner is let go. By default the call's first leg goes."""
-    desk.refuse_new_calls()
-    leg = the_leg(call, order)
-    if not leg.answered_us:
-        raise Conflict("only an answered leg can be transferred", code="not_answered")
-    partner = partner_of(call, leg)
+    """Send a leg on to a number; its partner is let go. By default the call's first leg goes.
+
+    Returns when the new leg exists. If that leg fails afterwards, the one that was sent on is parked and hears music,
+    and the log says ``call.transfer_failed`` with the cause. Raises `Conflict`, the call as it was before, when the
+    switch makes no new leg.
+    """
+    leg = answered_leg(call, order, "transferred")
+    refuse_while_moving(call, leg)
     target = values.dial_string(order.args.get("to"), desk.dial_template)
     made = str(uuid.uuid4())
-    variables = f"origination_uuid={made},irisx_tenant={call.tenant_id},irisx_call={call.id}"
-    dial = f"{{{variables},originate_timeout={_ring_s(order)}}}{target}"
-    steps = f"m:^:set:continue_on_fail=true^set:hangup_after_bridge=true^bridge:{dial}^park:"
+    variables = {
+        "origination_uuid": made,
+        "irisx_tenant": call.tenant_id,
+        "irisx_call": call.id,
+        "originate_timeout": str(ring_s(order)),
+    }
+    if order.args.get("from") is not None:
+        variables |= caller_id(
+            desk, order
+        )  # otherwise the switch shows the number of the leg that is sent on
+    dial_string = arguments.assignments(variables) + target
+    # One text for the inline dialplan, cut at '^': nothing in it may hold one.
+    if "^" in dial_string:
+        raise Conflict("the switch's dial template cannot be used in a transfer", code="bad_dial_template")
+    partner = await _set_aside(desk, call, leg)
+    was_held = bool(leg.held_since_us)
+    settings = {
+        "continue_on_fail": "true",
+        "hangup_after_bridge": "true",
+        "park_after_bridge": "",
+        "originate_disposition": "",
+    }
+    await set_all(desk, (leg.uuid,), **settings)
     with desk.watches.on(made, leg.uuid) as watch:
-        await desk.api(commands.uuid_transfer(leg.uuid, steps, dialplan="inline"))
+        await desk.api(commands.uuid_transfer(leg.uuid, f"m:^:bridge:{dial_string}^park:", dialplan="inline"))
 
         def decided(change: Change) -> bool:
-            return any(each.uuid == made for each in change.call.legs) or change.type in (
-                "call.parked",
-                "call.ended",
-            )
+            return _has(change, made) or (change.type == "call.parked" and change.data.get("leg") == leg.uuid)
 
-        seen = await watch.until(decided, within_s=CREATED_S, what="the new leg")
-    if not any(each.uuid == made for each in seen.call.legs):
-        raise Conflict("the switch did not place the second call", code="transfer_failed")
+        seen = await watch.until(decided, within_s=CREATED_S, what="the new leg", alive=(leg.uuid,))
+    if not _has(seen, made):
+        await _take_back(desk, leg, partner, held=was_held)
+        cause = (await desk.api(commands.uuid_getvar(leg.uuid, "originate_disposition"))).strip()
+        raise Conflict(f"the switch placed no second call: {cause}", code=cause.lower() or "transfer_failed")
+    if was_held:
+        desk.note(leg.uuid, held=False)
     desk.tell("call.transferred", seen.call.id, leg=leg.uuid, to_leg=made, mode="blind")
+    desk.background(_follow, desk, leg.uuid, made)
     if partner is not None:
-        await _let_go(desk, partner, "BLIND_TRANSFER")
+        await let_go(desk, partner.uuid, "BLIND_TRANSFER")
     return {"leg": leg.uuid, "to_leg": made}
 
 
-async def _let_go(desk: Desk, leg: Leg, cause: str) -> None:
-    try:
-        await desk.api(commands.uuid_kill(leg.uuid, cause))
-    except CommandRefused:
-        return  # it left by itself when it lost its partner
+def _has(change: Change, uuid_: str) -> bool:
+    return any(each.uuid == uuid_ for each in change.call.legs)
+
+
+async def _take_back(desk: Desk, leg: Leg, partner: Leg | None, *, held: bool) -> None:
+    """Make the call what it was before: two that talk, or one on hold."""
+    if held or partner is None:
+        if partner is not None:
+            await bind(desk, leg, partner)
+        if held:
+            await soothe(desk, leg)
+        return
+    if partner.held_since_us:
+        await bind(desk, leg, partner)
+        return
+    await join(desk, *fresh(desk, leg.uuid, partner.uuid))
+
+
+async def _follow(desk: Desk, sent: str, made: str) -> None:
+    """See a blind transfer through: when the new leg ends without an answer, say so, and do not leave the one that
+    was sent on in silence."""
+    with desk.watches.on(sent, made) as watch:
+        while True:
+            leg, new = desk.leg(sent), desk.leg(made)
+            if leg is None or leg.bridged_to == made or leg.held_since_us or leg.conference:
+                return
+            if new is None and leg.parked:
+                break
+            await watch.next()
+    call = desk.board.call_of(sent)
+    if call is not None:
+        cause = next((one.hangup_cause for one in call.legs if one.uuid == made), "")
+        desk.tell("call.transfer_failed", call.id, leg=sent, to_leg=made, cause=cause, mode="blind")
+        async with desk.turns.of(call.id):
+            leg = desk.leg(sent)
+            if leg is not None and leg.parked and not leg.bridged_to:
+                await soothe(desk, leg)
 
 
 async def transfer_attended(desk: Desk, call: Call, order: Order) -> Result:
-    """Hold the first leg and let its partner talk to a third party first. Returns when the third leg rings."""
-    customer = the_leg(call, order)
-    agent = partner_of(call, customer)
-    if agent is None:
-        raise Conflict("an attended transfer needs two legs that talk", code="not_bridged")
-    await put_on_hold(desk, call, customer)
+    """Hold a leg and let its partner talk to a third party first. Returns when the third leg rings.
+
+    By default the call's first leg is held; a leg that is on hold already stays so. What happens afterwards, whoever
+    hangs up, is decided in `core.telephony.consult`.
+    """
+    customer = answered_leg(call, order, "transferred")
+    refuse_while_moving(call, customer)
+    agent = partner_of(call, customer) or waiting_for(call, customer)
+    if agent is None or (waiting_for(call, customer) is not None and not customer.held_since_us):
+        raise Conflict(
+            "an attended transfer needs a leg to hold and one that talks to it", code="not_bridged"
+        )
+    values.dial_string(order.args.get("to"), desk.dial_template)  # before anything is done
+    shown = caller_id(desk, order, our_number(call))
+    was_held = bool(customer.held_since_us)
+    await _set_aside(desk, call, customer)
+    if not was_held:
+        await soothe(desk, customer)
+        desk.note(customer.uuid, held=True)
     await desk.api(commands.uuid_broadcast(agent.uuid, RINGBACK))
     try:
-        dialling, _ = await dial(
-            desk, order, call.tenant_id, order.args.get("to"), variables={"irisx_call": call.id}
-        )
-    except IrisxError:
-        await _back_together(desk, customer.uuid, agent.uuid)
+        third, _ = await dial(desk, order, order.args.get("to"), variables={"irisx_call": call.id, **shown})
+    except (IrisxError, EslError):
+        await _undo_attended(desk, customer.uuid, agent.uuid, was_held=was_held)
         raise
-    desk.background(_consult, desk, dialling, customer.uuid, agent.uuid)
-    return {"held": customer.uuid, "agent": agent.uuid, "to_leg": dialling.leg, "state": "ringing"}
+    desk.background(look_after, desk, customer.uuid, agent.uuid, third)
+    return {"held": customer.uuid, "agent": agent.uuid, "to_leg": third, "state": "ringing"}
 
 
-async def _consult(desk: Desk, dialling: Dialling, customer: str, agent: str) -> None:
-    """Join the third party and the agent when it answers; when it does not, the call is as before."""
-    await dialling.finished.wait()
-    third, waiting = desk.leg(dialling.leg), desk.leg(agent)
-    if not dialling.cause and third is not None and waiting is not None:
+async def _undo_attended(desk: Desk, customer: str, agent: str, *, was_held: bool) -> None:
+    one, two = fresh(desk, customer, agent)
+    if was_held:
         await desk.api(commands.uuid_break(agent))
-        await join(desk, waiting, third)
-    else:
-        await _back_together(desk, customer, agent)
-
-
-async def _back_together(desk: Desk, customer: str, agent: str) -> None:
-    held, waiting, call = desk.leg(customer), desk.leg(agent), desk.board.call_of(customer)
-    if held is not None and waiting is not None and call is not None:
-        await desk.api(commands.uuid_break(agent))
-        await take_off_hold(desk, call, held, waiting)
-
-
-def _consultation(call: Call) -> tuple[Leg, Leg, Leg | None]:
-    """The held leg, the leg that consults and the third party: read from the call, so an heir can finish it."""
-    legs = live_legs(call)
-    held = next((leg for leg in legs if leg.held_since_us), None)
-    if held is None:
-        raise Conflict("no transfer is under way", code="no_transfer")
-    agent = next((leg for leg in legs if leg is not held and leg.uuid == held.other_leg), None)
-    if agent is None:
-        raise Conflict("the leg that began the transfer is gone", code="no_transfer")
-    return held, agent, partner_of(call, agent)
+        await bind(desk, one, two)
+        return
+    await join(desk, one, two)
+    desk.note(customer, held=False)
 
 
 async def transfer_complete(desk: Desk, call: Call, order: Order) -> Result:
     """Join the held leg with the third party; the one who consulted leaves."""
-    held, agent, third = _consultation(call)
-    if third is None:
+    under_way = consultation(call)
+    if under_way is None:
+        raise Conflict("no attended transfer is under way", code="no_transfer")
+    held, agent, third = under_way
+    if third.state != "answered":
         raise Conflict("the third party has not answered", code="not_answered")
-    await desk.api(commands.uuid_setvar(agent.uuid, "park_after_bridge", "false"))
-    await take_off_hold(desk, call, held, third)
-    await _let_go(desk, agent, "ATTENDED_TRANSFER")
-    desk.tell("call.transferred", call.id, leg=held.uuid, to_leg=third.uuid, mode="attended")
+    await complete(desk, held.uuid, third.uuid)
+    await let_go(desk, agent, "ATTENDED_TRANSFER")
     return {"leg": held.uuid, "to_leg": third.uuid}
 
 
 async def transfer_cancel(desk: Desk, call: Call, order: Order) -> Result:
-    """End the third leg; the held leg and the one who consulted talk again."""
-    held, agent, third = _consultation(call)
-    if third is not None:
-        await _let_go(desk, third, "ORIGINATOR_CANCEL")
-    await take_off_hold(desk, call, held, agent)
-    return {"leg": held.uuid, "agent": agent.uuid}
+    """End the new leg. Attended: the held leg and the one who consulted talk again. Blind, while it still rings: the
+    leg that was sent on is parked again."""
+    under_way = consultation(call)
+    if under_way is None:
+        for leg in call.legs:
+            ringing = being_connected(call, leg) if leg.state != "ended" else None
+            if ringing is not None:
+                await _end(desk, ringing.uuid)
+                return {"leg": leg.uuid}
+        raise Conflict("no transfer is under way", code="no_transfer")
+    held, agent, third = under_way
+    await _end(desk, third.uuid)
+    if desk.leg(agent) is None:
+        return {"leg": held.uuid}
+    await park(desk, *fresh(desk, agent))
+    await back_together(desk, held.uuid, agent, third.uuid)
+    return {"leg": held.uuid, "agent": agent}
+
+
+async def _end(desk: Desk, leg: str) -> None:
+    with desk.watches.on(leg) as watch:
+        await let_go(desk, leg, "ORIGINATOR_CANCEL")
+        if desk.leg(leg) is not None:
+            await watch.until(lambda _: desk.leg(leg) is None, within_s=HAPPENS_S, what="the end of the leg")
 
 
 async def bridge(desk: Desk, call: Call, order: Order) -> Result:
-    """Join a leg of this call with a leg of another one (``call_id``): the two calls become one."""
+    """Join a leg of this call with a leg of another one (``call_id``): the two calls become one.
+
+    An inbound leg that still rings is answered first. Whoever talked to one of the two before, or waited for it, is
+    let go.
+    """
     other = desk.board.calls.get(str(order.args.get("call_id", "")))
     if other is None or other.tenant_id != call.tenant_id:
-        raise Conflict("the other call is not live on this switch", code="no_such_call")
-    leg, partner = the_leg(call, order), the_leg(other, order, name="other_leg")
-    if leg.uuid == partner.uuid:
-        raise Conflict("a leg cannot be joined with itself", code="same_leg")
-    if not (leg.answered_us or partner.answered_us):
-        raise Conflict("one of the two legs must be answered", code="not_answered")
-    await join(desk, leg, partner)
-    return {"leg": leg.uuid, "other_leg": partner.uuid}
-
-
-MONITOR: dict[str, dict[str, str]] = {
-    "listen": {},
-    "whisper": {"eavesdrop_whisper_aleg": "true"},
-    "barge": {"eavesdrop_bridge_aleg": "true", "eavesdrop_bridge_bleg": "true"},
-}
-"""Channel variables of FreeSWITCH's ``eavesdrop`` application for each way to be there."""
-
-
-async def monitor(desk: Desk, call: Call, order: Order) -> Result:
-    """Call a supervisor and let them listen to a leg, whisper to it, or join both sides."""
-    leg = the_leg(call, order)
-    mode = str(order.args.get("mode", "listen"))
-    if mode not in MONITOR:
-        raise Conflict(f"mode: one of {', '.join(MONITOR)}", code="invalid_value")
-    dialling, watcher = await dial(
-        desk, order, call.tenant_id, order.args.get("to"), "eavesdrop", leg.uuid, MONITOR[mode]
-    )
-    desk.tell("call.monitored", call.id, leg=leg.uuid, monitor_leg=dialling.leg, mode=mode)
-    return {"leg": leg.uuid, "monitor_leg": dialling.leg, "monitor_call": watcher.id, "mode": mode}
-
-
-async def monitor_stop(desk: Desk, call: Call, order: Order) -> Result:
-    """End a supervisor's leg."""
-    named = str(order.args.get("monitor_leg", ""))
-    leg = desk.leg(named)
-    watched = desk.board.call_of(named)
-    if leg is None or watched is None or watched.tenant_id != call.tenant_id:
-        raise Conflict("nobody listens with this leg", code="no_monitor")
-    with desk.watches.on(leg.uuid) as watch:
-        await _let_go(desk, leg, "NORMAL_CLEARING")
-        try:
-            await watch.until(
-                lambda change: all(each.state == "ended" for each in change.call.legs if each.uuid == named),
-                within_s=3.0,
-                what="the end of the monitoring leg",
-            )
-        except PeerTimeout:
-            if desk.leg(named) is not None:
-                raise
-    return {"monitor_leg": named}
+        raise NotFound("the other call is not live on this switch", code="no_such_call")
+    if other.id == call.id:
+        raise Conflict("a call cannot be joined with itself", code="same_call")
+    sides = [(call, the_leg(call, order)), (other, the_leg(other, order, name="other_leg"))]
+    for its_call, leg in sides:
+        refuse_while_moving(its_call, leg)
+        if leg.state != "answered" and leg.direction == "outbound":
+            raise Conflict("a leg whose far side has not answered cannot be joined", code="not_answered")
+    partners: list[Leg] = []
+    for its_call, leg in sides:
+        if leg.state != "answered":
+            await pick_up(desk, leg)
+        partner = await _set_aside(desk, its_call, leg)
+        partners += [] if partner is None else [partner]
+    one, two = fresh(desk, sides[0][1].uuid, sides[1][1].uuid)
+    await join(desk, one, two)
+    for leg in (one, two):
+        if leg.held_since_us:
+            desk.note(leg.uuid, held=False)
+    for partner in partners:
+        await let_go(desk, partner.uuid, "ATTENDED_TRANSFER")
+    return {"leg": one.uuid, "other_leg": two.uuid}

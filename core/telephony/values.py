@@ -4,17 +4,23 @@ The API checks the same things to answer with the field's name; this is the wall
 with a blank, a comma or a bracket gets through where FreeSWITCH would read it as syntax.
 """
 
+import posixpath
 import re
+from collections.abc import Iterable
 
 from core.errors import RequestError
 
-_DIGITS = re.compile(r"[0-9A-Da-d*#wW]{1,64}\Z")
-_NUMBER = re.compile(r"\+?[0-9*#]{1,32}\Z")
-_USER = re.compile(r"user:([A-Za-z0-9_.-]{1,64}(?:@[A-Za-z0-9_.:-]{1,128})?)\Z")
-_NAME = re.compile(r"[^\x00-\x1f\x7f'\"\\{}\[\]<>,^]{0,80}\Z")
-_SOUND = re.compile(r"(?!.*\.\.)[A-Za-z0-9_./:@+%(),;=-]{1,400}\Z")
-_CAUSE = re.compile(r"[A-Z0-9_]{2,48}\Z")
-_ROOM = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_DIGITS = re.compile(r"[0-9A-Da-d*#wW]{1,64}")
+_NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
+_USER = re.compile(r"user:([A-Za-z0-9_.-]{1,64}(?:@[A-Za-z0-9_.:-]{1,128})?)")
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029'\"`\\{}\[\]()<>,;^|$\ud800-\udfff]{0,80}")
+_SOUND = re.compile(r"[A-Za-z0-9_./:@+%(),;=-]{1,400}")
+_CAUSE = re.compile(r"[A-Z0-9_]{2,48}")
+_ROOM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LEG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+~=/-]{0,254}")
+
+STREAMS = ("tone_stream://", "silence_stream://", "local_stream://")
+"""Sounds that are made or mixed by the switch itself. Other schemes could fetch from anywhere or speak any text."""
 
 
 def digits(value: object) -> str:
@@ -23,16 +29,34 @@ def digits(value: object) -> str:
 
 
 def caller_name(value: object) -> str:
-    return _matching(_NAME, value, "caller_name", "at most 80 characters without quotes, brackets, commas")
+    """A name for people, in any script."""
+    return _matching(_NAME, value, "caller_name", "at most 80 characters without quotes, brackets or commas")
 
 
 def number(value: object, field: str = "from") -> str:
     return _matching(_NUMBER, value, field, "a number such as +14155550100")
 
 
-def sound(value: object) -> str:
-    """A file path, or a stream such as ``tone_stream://%(300,100,440)``; blanks are never part of one."""
-    return _matching(_SOUND, value, "path", "a path or stream without blanks, quotes or '..'")
+def is_number(value: str) -> bool:
+    return _NUMBER.fullmatch(value) is not None
+
+
+def sound(value: object, folders: Iterable[str]) -> str:
+    """What to play: a stream of `STREAMS`, a file below one of ``folders``, or a relative name, which the switch
+    looks up among its own sounds. Blanks are never part of one, and no other file can be reached: one tenant must
+    not hear another's recordings."""
+    text = _matching(_SOUND, value, "path", "a path or stream without blanks or quotes")
+    if text.startswith(STREAMS):
+        return text
+    if "://" in text or ".." in text:
+        raise RequestError("path: expected a file or a tone, local or silence stream", code="invalid_value")
+    if text.startswith("/"):
+        inside = posixpath.normpath(text)
+        if not any(
+            inside.startswith(f"{folder.rstrip('/')}/") for folder in folders if folder.startswith("/")
+        ):
+            raise RequestError("path: not in a folder of sounds of this switch", code="path_not_allowed")
+    return text
 
 
 def cause(value: object) -> str:
@@ -43,15 +67,37 @@ def room(value: object) -> str:
     return _matching(_ROOM, value, "conference", "1 to 64 letters, digits, dots, dashes")
 
 
-def dial_string(target: object, template: str) -> str:
+def leg(value: object, field: str = "leg") -> str:
+    """A leg's uuid, before it is compared with anything."""
+    return _matching(_LEG, value, field, "the uuid of a leg")
+
+
+def one_of(value: object, field: str, allowed: Iterable[str]) -> str:
+    """One word out of a few."""
+    words = tuple(allowed)
+    if not isinstance(value, str) or value not in words:
+        raise RequestError(f"{field}: expected one of {', '.join(words)}", code="invalid_value")
+    return value
+
+
+def seconds(value: object, field: str, *, default: int, least: int, most: int) -> int:
+    """A whole number of seconds within limits; ``default`` for None."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise RequestError(f"{field}: expected {least} to {most} seconds", code="invalid_value")
+    return int(value)
+
+
+def dial_string(target: object, template: str, field: str = "to") -> str:
     """Where to dial: ``user:NAME`` is a registered phone, a number goes through the switch's template."""
     text = target if isinstance(target, str) else ""
-    if user := _USER.match(text):
+    if user := _USER.fullmatch(text):
         return f"user/{user[1]}"
-    return template.replace("{number}", number(text, "to"))
+    return template.replace("{number}", number(text, field))
 
 
 def _matching(pattern: re.Pattern[str], value: object, field: str, wanted: str) -> str:
-    if not isinstance(value, str) or not pattern.match(value):
+    if not isinstance(value, str) or not pattern.fullmatch(value):
         raise RequestError(f"{field}: expected {wanted}", code="invalid_value")
     return value

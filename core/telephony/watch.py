@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import trio
 
-from core.errors import PeerTimeout
+from core.errors import Conflict, PeerTimeout
 from core.model.records import Change
 
 
@@ -28,24 +28,38 @@ class Watch:
         self._wake.set()
 
     def give_up(self, why: Exception) -> None:
-        """What is waited for will not come: `until` raises ``why``."""
+        """What is waited for will not come: `until` raises ``why``, after the changes that came before."""
         self._failed = why
         self._wake.set()
 
-    async def until(self, wanted: Callable[[Change], bool], *, within_s: float, what: str) -> Change:
-        """The first change for which ``wanted`` holds. Raises `PeerTimeout` after ``within_s`` seconds, or what
-        `give_up` was told."""
+    async def next(self) -> Change:
+        """The next change, however long that takes. Raises what `give_up` was told."""
+        while self._read == len(self._changes):
+            if self._failed is not None:
+                raise self._failed
+            self._wake = trio.Event()
+            await self._wake.wait()
+        self._read += 1
+        return self._changes[self._read - 1]
+
+    async def until(
+        self, wanted: Callable[[Change], bool], *, within_s: float, what: str, alive: Iterable[str] = ()
+    ) -> Change:
+        """The first change for which ``wanted`` holds.
+
+        Raises `Conflict` (``leg_ended``) as soon as one of the legs ``alive`` has ended, `PeerTimeout` when the
+        switch goes out of reach meanwhile or after ``within_s`` seconds, or what `give_up` was told.
+        """
+        needed = frozenset(alive)
         with trio.move_on_after(within_s):
             while True:
-                while self._read < len(self._changes):
-                    change = self._changes[self._read]
-                    self._read += 1
-                    if wanted(change):
-                        return change
-                if self._failed is not None:
-                    raise self._failed
-                self._wake = trio.Event()
-                await self._wake.wait()
+                change = await self.next()
+                if wanted(change):
+                    return change
+                if change.type == "call.in_doubt":
+                    raise PeerTimeout(f"the switch went out of reach before {what} was seen")
+                if any(leg.uuid in needed and leg.state == "ended" for leg in change.call.legs):
+                    raise Conflict(f"the leg ended before {what}", code="leg_ended")
         raise PeerTimeout(f"the switch took the command, but {what} was not seen within {within_s:g} s")
 
 
@@ -75,8 +89,11 @@ class Watches:
         if not self._by_key:
             return
         for change in changes:
+            keys = [change.call.id, str(change.data.get("leg")), str(change.data.get("other_leg"))]
+            if change.type == "call.in_doubt":
+                # It names no leg, and is about all of them.
+                keys += [leg.uuid for leg in change.call.legs]
             told: list[Watch] = []
-            keys = {change.call.id, str(change.data.get("leg")), str(change.data.get("other_leg"))}
             for key in keys:
                 for watch in self._by_key.get(key, ()):
                     if watch not in told:

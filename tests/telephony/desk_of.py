@@ -10,10 +10,8 @@ the simulator, which has no sound: there `Lab.hears` asks nothing.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
-from pathlib import Path
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
@@ -28,6 +26,7 @@ from core.telephony import resync as comparing
 from core.telephony.orders import carry_out
 from core.telephony.resync import Report
 from core.telephony.translate import CUSTOM_SUBCLASSES, EVENT_NAMES, translate
+from core.telephony.turns import Turns
 from core.telephony.watch import Watches
 from freeswitch.conf import sign_of_life
 from freeswitch.endpoint import Endpoint
@@ -58,6 +57,7 @@ class SmallDesk:
         self.switch = switch
         self.board = Switchboard("node_test", TENANT)
         self.watches = Watches()
+        self.turns = Turns()
         self.state = "active"
         self.settings: Mapping[str, object] = {"hold_music": MUSIC}
         self.dial_template = dial_template
@@ -107,7 +107,7 @@ class SmallDesk:
         self.state = state
 
     async def resync(self, reason: str) -> Report:
-        return await comparing.resync(self.switch, self.board, self._take)
+        return await comparing.resync(self.switch, self.board, self._take, lambda *_, **__: None)
 
     async def listen(self) -> None:
         while True:
@@ -174,7 +174,9 @@ class Lab:
 
     # -- people
 
-    async def call_in(self, number: str = "+15550100", *, to: str = "100", name: str = "", answered: bool = True) -> Leg:
+    async def call_in(
+        self, number: str = "+15550100", *, to: str = "100", name: str = "", answered: bool = True
+    ) -> Leg:
         """Somebody calls and is parked; ``answered`` gives the order to answer too."""
         uuid = await self.place.call_in(self.desk, to, number, name)
         leg = await self.leg_when(uuid, lambda leg: leg.parked)
@@ -204,7 +206,9 @@ class Lab:
 
     # -- orders
 
-    async def give(self, action: str, about: Leg | Call | None = None, **args: str | int | bool | float | None) -> Outcome:
+    async def give(
+        self, action: str, about: Leg | Call | None = None, **args: str | bool | float | None
+    ) -> Outcome:
         """Give an order; a `Leg` names its call and itself, a `Call` only itself."""
         call_id = ""
         if isinstance(about, Leg):
@@ -224,14 +228,22 @@ class Lab:
         )
         return await carry_out(self.desk, order)
 
-    async def done(self, action: str, about: Leg | Call | None = None, **args: str | int | bool | float | None) -> dict[str, object]:
+    async def done(
+        self, action: str, about: Leg | Call | None = None, **args: str | bool | float | None
+    ) -> dict[str, object]:
         """Give an order that succeeds; its result."""
         outcome = await self.give(action, about, **args)
         assert outcome.status == "done", (action, outcome.status, outcome.code, outcome.detail)
         return outcome.result
 
     async def refused(
-        self, code: str, action: str, about: Leg | Call | None = None, *, status: str = "refused", **args: str | int | bool | float | None
+        self,
+        code: str,
+        action: str,
+        about: Leg | Call | None = None,
+        *,
+        status: str = "refused",
+        **args: str | bool | float | None,
     ) -> Outcome:
         """Give an order that does not succeed, for this reason."""
         outcome = await self.give(action, about, **args)
@@ -246,7 +258,11 @@ class Lab:
         uuid = leg if isinstance(leg, str) else leg.uuid
         call = self.desk.board.call_of(uuid)
         if call is None:
-            call = next(change.call for change in reversed(self.desk.changes) if any(one.uuid == uuid for one in change.call.legs))
+            call = next(
+                change.call
+                for change in reversed(self.desk.changes)
+                if any(one.uuid == uuid for one in change.call.legs)
+            )
         return next(one for one in call.legs if one.uuid == uuid)
 
     def call(self, leg: Leg | str) -> Call:
@@ -255,7 +271,11 @@ class Lab:
         call = self.desk.board.call_of(uuid)
         if call is not None:
             return call
-        return next(change.call for change in reversed(self.desk.changes) if any(one.uuid == uuid for one in change.call.legs))
+        return next(
+            change.call
+            for change in reversed(self.desk.changes)
+            if any(one.uuid == uuid for one in change.call.legs)
+        )
 
     async def until(self, true: Callable[[], T], what: str = "") -> T:
         """Wait until something about the calls holds; what it gave."""
@@ -263,7 +283,9 @@ class Lab:
             while not (found := true()):
                 await self.desk.moved.wait()
             return found
-        raise AssertionError(f"not seen: {what or true}; told: {self.told()[-12:]}; failures: {self.desk.failures}")
+        raise AssertionError(
+            f"not seen: {what or true}; told: {self.told()[-12:]}; failures: {self.desk.failures}"
+        )
 
     async def leg_when(self, leg: Leg | str, true: Callable[[Leg], bool]) -> Leg:
         """The leg, once this holds for it."""
@@ -295,7 +317,7 @@ class Lab:
 
     # -- situations
 
-    async def dialled(self, to: str = "100", **args: str | int | bool | float | None) -> Leg:
+    async def dialled(self, to: str = "100", **args: str | bool | float | None) -> Leg:
         """A leg that we placed, when it has been answered and parked."""
         result = await self.done("call.originate", to=to, **args)
         leg = str(result["leg"])
@@ -334,7 +356,9 @@ class SipPlace:
 
     def _called(self, leg: Leg) -> Person:
         # An outbound leg has no Call-ID before its answer: the newest telephone with that number.
-        return next(one for one in reversed(self.exchange.telephones.values()) if one.number == leg.destination)
+        return next(
+            one for one in reversed(self.exchange.telephones.values()) if one.number == leg.destination
+        )
 
 
 @asynccontextmanager

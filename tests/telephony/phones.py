@@ -182,8 +182,8 @@ class Telephone:
         return port
 
     def aim_sound(self, sdp: str) -> None:
-        host = re.search(r"^c=IN IP4 (\S+)", sdp, re.M)
-        port = re.search(r"^m=audio (\d+)", sdp, re.M)
+        host = re.search(r"^c=IN IP4 (\S+)", sdp, re.MULTILINE)
+        port = re.search(r"^m=audio (\d+)", sdp, re.MULTILINE)
         if host and port:
             self._to_rtp = host[1], int(port[1])
 
@@ -243,7 +243,10 @@ class Message:
     def __init__(self, data: bytes, source: tuple[str, int]) -> None:
         head, _, body = data.decode("utf-8", "replace").partition("\r\n\r\n")
         self.first, *lines = head.split("\r\n")
-        self.headers = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        self.headers = [
+            (name.strip().lower(), value.strip())
+            for name, _, value in (line.partition(":") for line in lines)
+        ]
         self.body = body
         self.source = source
 
@@ -400,7 +403,9 @@ class Exchange:
             await phone.ended.wait()
         return not phone.ended.is_set()
 
-    async def answer(self, request: Message, phone: Telephone | None, status: int, *, renegotiate: bool = False) -> None:
+    async def answer(
+        self, request: Message, phone: Telephone | None, status: int, *, renegotiate: bool = False
+    ) -> None:
         """Answer a request of the switch; a 183 or 200 for an INVITE opens the sound."""
         body = ""
         is_invite = request.first.startswith("INVITE")

@@ -1,0 +1,143 @@
+"""Orders about what a leg hears and what is kept of it: play, stop playing, recordings."""
+
+from core.clock import now_us
+from core.errors import Conflict, NotFound, PeerTimeout
+from core.ids import new_id
+from core.model.orders import Order
+from core.model.records import Call, Leg, Recording
+from core.telephony import values
+from core.telephony.actions import Result, answered_leg, the_leg
+from core.telephony.desk import Desk, wish
+from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs
+from freeswitch import commands
+
+RECORD_START_S = 4.0
+"""RECORD_START comes with the first frame of sound, not with the command."""
+STOP_S = 0.5
+RECORDING = {
+    "RECORD_STEREO": "true",
+    # The switch holds back 25 frames of sound unless told otherwise (switch_ivr_async.c): the last half second of
+    # every recording would be lost, and a pause would begin and end half a second early.
+    "RECORD_PRE_BUFFER_FRAMES": "2",
+}
+"""One side of the talk in each channel: left what the leg says, right what it hears."""
+VERBS = {"pause": "mask", "resume": "unmask", "stop": "stop"}
+"""A paused recording is masked: the file goes on with silence, so that times in it stay true. The switch's own
+``pause`` would cut them out."""
+STATES = {"pause": "paused", "resume": "running", "stop": "stopped"}
+
+
+async def recordings_folder(desk: Desk, tenant_id: str) -> str:
+    """Where a tenant's recordings are on the switch."""
+    folder = await wish(
+        desk,
+        "recordings_dir",
+        "irisx_recordings_dir",
+        "recordings_dir",
+        otherwise="/var/lib/irisx/recordings",
+    )
+    return f"{folder.rstrip('/')}/{tenant_id}"
+
+
+async def play(desk: Desk, call: Call, order: Order) -> Result:
+    """Play a sound to a leg, instead of one that plays now; done when it has begun.
+
+    Its partner hears the hold music meanwhile; a leg on hold hears its own again afterwards. ``uuid_broadcast`` says
+    OK to a missing file and makes both legs deaf for half a second, so files are asked for first.
+    """
+    leg = the_leg(call, order)
+    folders = [
+        await recordings_folder(desk, call.tenant_id),
+        await wish(desk, "sounds_dir", "sounds_dir", otherwise=""),
+    ]
+    path = values.sound(order.args.get("path"), folders)
+    if path.startswith("/") and (await desk.api(f"file_exists {path}")).strip() != "true":
+        raise Conflict("the switch has no such file", code="no_such_file")
+    with desk.watches.on(leg.uuid) as watch:
+        await desk.api(commands.uuid_break(leg.uuid))
+        await desk.api(commands.uuid_broadcast(leg.uuid, path))
+        await _music_again(desk, leg)
+        try:
+            await watch.until(
+                lambda change: (
+                    about(leg.uuid, "call.playback_started")(change) and change.data.get("path") in (path, "")
+                ),
+                within_s=HAPPENS_S,
+                what="the sound",
+                alive=(leg.uuid,),
+            )
+        except PeerTimeout:
+            said = (await desk.api(commands.uuid_getvar(leg.uuid, "current_application_response"))).strip()
+            if said in ("FILE NOT FOUND", "PLAYBACK ERROR"):
+                raise Conflict(f"the switch cannot play this: {said.lower()}", code="not_playable") from None
+            raise
+    return {"leg": leg.uuid}
+
+
+async def play_stop(desk: Desk, call: Call, order: Order) -> Result:
+    """Stop what plays to a leg; ``stopped`` says whether something was. A leg on hold hears its music again."""
+    leg = the_leg(call, order)
+    with desk.watches.on(leg.uuid) as watch:
+        await desk.api(commands.uuid_break(leg.uuid))
+        await _music_again(desk, leg)
+        try:
+            await watch.until(
+                about(leg.uuid, "call.playback_stopped"), within_s=STOP_S, what="the end of the sound"
+            )
+        except PeerTimeout:
+            return {"leg": leg.uuid, "stopped": False}
+    return {"leg": leg.uuid, "stopped": True}
+
+
+async def _music_again(desk: Desk, leg: Leg) -> None:
+    """The music of a leg that we hold goes on after whatever plays now."""
+    if leg.held_since_us and not leg.bridged_to:
+        music = await wish(desk, "hold_music", "hold_music", otherwise=HOLD_MUSIC)
+        await desk.api(commands.uuid_broadcast(leg.uuid, music))
+
+
+async def record_start(desk: Desk, call: Call, order: Order) -> Result:
+    """Record a leg, both directions in stereo. The file is named by the recording's id, which is returned."""
+    leg = answered_leg(call, order, "recorded")
+    recording = new_id("rec", at_us=now_us())
+    path = f"{await recordings_folder(desk, call.tenant_id)}/{recording}.wav"
+    with desk.watches.on(leg.uuid) as watch:
+        await desk.api(commands.uuid_record(leg.uuid, "start", path, variables=RECORDING))
+        await watch.until(
+            lambda change: change.type == "call.recording_started" and change.data.get("path") == path,
+            within_s=RECORD_START_S,
+            what="the first sound of the recording",
+            alive=(leg.uuid,),
+        )
+    return {"leg": leg.uuid, "recording": recording, "path": path}
+
+
+async def record_change(desk: Desk, call: Call, order: Order) -> Result:
+    """Pause, resume or stop the recording that the order names by id. A pause is silence in the file."""
+    leg, recording = _running(call, order.args.get("recording"))
+    name = str(order.args.get("recording"))
+    action = order.action.removeprefix("call.record_")
+    with desk.watches.on(leg.uuid) as watch:
+        await desk.api(commands.uuid_record(leg.uuid, VERBS[action], recording.path))
+        if action == "stop":
+            await watch.until(
+                lambda change: (
+                    change.type == "call.recording_stopped" and change.data.get("path") == recording.path
+                ),
+                within_s=HAPPENS_S,
+                what="the end of the recording",
+            )
+        else:
+            # The switch sends no event for it.
+            kind = "call.recording_paused" if action == "pause" else "call.recording_resumed"
+            desk.tell(kind, call.id, leg=leg.uuid, recording=name, path=recording.path)
+    return {"leg": leg.uuid, "recording": name, "state": STATES[action]}
+
+
+def _running(call: Call, wanted: object) -> tuple[Leg, Recording]:
+    """The recording of this id that still runs, and its leg."""
+    for leg in live_legs(call):
+        for recording in leg.recordings:
+            if not recording.stopped_us and recording.path.rpartition("/")[2] == f"{wanted}.wav":
+                return leg, recording
+    raise NotFound("the call has no running recording of this id", code="no_such_recording")
