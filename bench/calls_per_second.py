@@ -94,7 +94,7 @@ def _live_memory(wanted: int) -> Figure:
         wait_until(owned(stack), "the controller owns the switch")
         time.sleep(2)
         before = controller.rss()
-        stack.esl("sim1", f"sim traffic rate=300 total={wanted} talk=0 to=9196 context=default fixed=1")
+        stack.traffic("sim1", rate=300, total=wanted, talk=0)
         url = stack.env["DATABASE_URL"]
 
         def live() -> bool:

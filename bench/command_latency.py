@@ -12,6 +12,9 @@ from pathlib import Path
 from bench.report import Figure, arguments, percentile, report
 from bench.stack import Stack, owned, raw_esl, rows, wait_until
 
+EVENTS_A_CALL = 5
+"""CREATE, ANSWER, HANGUP, HANGUP_COMPLETE and DESTROY: what a simple call sends of what a controller asks for."""
+
 
 def main() -> None:
     """Run the bench and print its figures."""
@@ -22,7 +25,7 @@ def main() -> None:
         stack.controller()
         wait_until(owned(stack), "the controller owns the switch")
         api = stack.api()
-        stack.esl("sim1", "sim traffic rate=10 total=1 talk=0 to=9196 context=default")
+        stack.traffic("sim1", rate=10, total=1, talk=0)
         url = stack.env["DATABASE_URL"]
         wait_until(lambda: bool(rows(url, "select 1 from calls where state = 'answered'")[0]), "a live call")
         call = api.get("/v1/calls", limit=1)["data"][0]
@@ -35,8 +38,7 @@ def main() -> None:
 
         for load, name in ((0, "idle"), (given.events, f"{given.events} events/s")):
             if load:
-                # A call of this kind sends about eleven of the events that a controller asks for.
-                stack.esl("sim1", f"sim traffic rate={load / 8:.0f} total=0 talk=2 to=9196 context=default")
+                stack.traffic("sim1", rate=load / EVENTS_A_CALL, total=load * 60)
                 time.sleep(4)
             with raw_esl(port) as ask:
 

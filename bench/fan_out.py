@@ -111,7 +111,7 @@ def _crowd(
             ready.set()
         seen = 0
         while seen < entries:
-            text = await socket.recv()
+            text = str(await socket.recv())
             now = now_us()
             if '"sent_us":' in text:
                 seen += 1

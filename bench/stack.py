@@ -176,6 +176,13 @@ class Stack:
         child = self._start(name, ["-m", "api.cli", "api"], IRISX_LISTEN=f"127.0.0.1:{port}", **env)
         return Api(child, f"http://127.0.0.1:{port}", self)
 
+    def traffic(self, name: str, *, rate: float, total: int, talk: float = 2.0, to: str = "9196") -> None:
+        """Let callers come to a simulated switch: ``rate`` a second, each talks ``talk`` seconds (0: for ever)."""
+        line = f"sim call to={to} context=default count={total} every={1 / rate} talk={talk or 'inf'}"
+        answer = self.esl(name, line)
+        if not answer.startswith("+OK"):
+            raise RuntimeError(f"{line}: {answer}")
+
     def esl(self, name: str, line: str) -> str:
         """One api command on a switch, over a plain socket."""
         with raw_esl(self.switches[name][1]) as ask:

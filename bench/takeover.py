@@ -25,12 +25,11 @@ def main() -> None:
     gaps: list[float] = []
     lost = doubled = 0
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder) / "s") as stack:
-        port = stack.switch(
-            "sim1", rate=100, total=given.calls, talk=0, to="9196", context="default", heartbeat=2
-        )
+        port = stack.switch("sim1", heartbeat=2)
         controllers = [stack.controller("controller-0"), stack.controller("controller-1")]
         url = stack.env["DATABASE_URL"]
         wait_until(owned(stack), "a controller owns the switch")
+        stack.traffic("sim1", rate=100, total=given.calls, talk=0)
         api = stack.api()
         wait_until(lambda: _live(url) >= given.calls, "all calls live", 60)
         commands: Counter[str] = Counter()

@@ -9,11 +9,10 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench.stack import Stack, owned, owner_of, owner_pid, rows, wait_until
+from bench.stack import Child, Stack, owned, owner_of, owner_pid, rows, wait_until
 from tests.faults.truth import Books, Ends
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -34,19 +33,15 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 EARS: list[Ends] = []
 
 
-def begin(stack: Stack, **options: Any) -> Ends:
-    """Traffic, and an ear that hears it from its start."""
-    told: dict[str, Any] = {
-        "rate": RATE,
-        "total": TOTAL,
-        "talk": 2,
-        "to": "9196",
-        "context": "default",
-        "heartbeat": 2,
-    } | options
-    port = stack.switch("sim1", **told)
-    EARS.append(Ends(port))
-    return EARS[-1]
+def begin(stack: Stack, *, controllers: int = 1, talk: float = 2) -> tuple[Ends, list[Child]]:
+    """A switch with an owner, an ear on it, and then traffic."""
+    port = stack.switch("sim1", heartbeat=2)
+    started = [stack.controller(f"controller-{number}") for number in range(controllers)]
+    wait_until(owned(stack), "a controller owns the switch")
+    ear = Ends(port)
+    EARS.append(ear)
+    stack.traffic("sim1", rate=RATE, total=TOTAL, talk=talk)
+    return ear, started
 
 
 def settled(stack: Stack, ear: Ends, *, total: int = TOTAL, within_s: float = 60) -> Books:
@@ -74,17 +69,14 @@ def middle_of(ear: Ends, part: float = 0.4, total: int = TOTAL) -> None:
 
 
 def test_traffic_without_faults_is_recorded_exactly(stack: Stack) -> None:
-    stack.controller()
-    ear = begin(stack)
+    ear, _ = begin(stack)
     books = settled(stack, ear)
     books.check(ear)
     assert len(books.legs) == len(books.calls) == TOTAL
 
 
 def test_the_kill_of_the_owning_controller_loses_and_doubles_nothing(stack: Stack) -> None:
-    controllers = [stack.controller("controller-1"), stack.controller("controller-2")]
-    ear = begin(stack)
-    wait_until(owned(stack), "a controller owns the switch")
+    ear, controllers = begin(stack, controllers=2)
     for _ in range(2):
         middle_of(ear, 0.3)
         owner = owner_of(stack, controllers)
@@ -100,9 +92,7 @@ def test_the_kill_of_the_owning_controller_loses_and_doubles_nothing(stack: Stac
 
 
 def test_a_frozen_controller_is_replaced_and_does_no_harm_when_it_wakes(stack: Stack) -> None:
-    controllers = [stack.controller("controller-1"), stack.controller("controller-2")]
-    ear = begin(stack)
-    wait_until(owned(stack), "a controller owns the switch")
+    ear, controllers = begin(stack, controllers=2)
     middle_of(ear)
     frozen = owner_of(stack, controllers)
     frozen.pause()
@@ -114,9 +104,7 @@ def test_a_frozen_controller_is_replaced_and_does_no_harm_when_it_wakes(stack: S
 
 
 def test_the_kill_of_postgres_loses_and_doubles_nothing(stack: Stack) -> None:
-    stack.controller()
-    ear = begin(stack)
-    wait_until(owned(stack), "a controller owns the switch")
+    ear, _ = begin(stack)
     middle_of(ear)
     os.kill(stack.postgres.pid, signal.SIGKILL)
     wait_until(lambda: not stack.postgres.running, "Postgres is dead", 10)
@@ -127,9 +115,7 @@ def test_the_kill_of_postgres_loses_and_doubles_nothing(stack: Stack) -> None:
 
 
 def test_the_kill_of_the_controller_while_postgres_is_away_loses_nothing_it_had_heard(stack: Stack) -> None:
-    controller = stack.controller()
-    ear = begin(stack)
-    wait_until(owned(stack), "a controller owns the switch")
+    ear, (controller,) = begin(stack)
     middle_of(ear, 0.3)
     os.kill(stack.postgres.pid, signal.SIGKILL)
     wait_until(lambda: not stack.postgres.running, "Postgres is dead", 10)
@@ -143,9 +129,7 @@ def test_the_kill_of_the_controller_while_postgres_is_away_loses_nothing_it_had_
 
 
 def test_the_kill_of_valkey_stops_no_record(stack: Stack) -> None:
-    stack.controller()
-    ear = begin(stack)
-    wait_until(owned(stack), "a controller owns the switch")
+    ear, _ = begin(stack)
     middle_of(ear, 0.3)
     os.kill(stack.valkey.pid, signal.SIGKILL)
     wait_until(lambda: not stack.valkey.running, "Valkey is dead", 10)
@@ -158,9 +142,7 @@ def test_the_kill_of_valkey_stops_no_record(stack: Stack) -> None:
 def test_a_flushed_valkey_changes_no_owner_and_no_record(stack: Stack) -> None:
     import redis
 
-    controllers = [stack.controller("controller-1"), stack.controller("controller-2")]
-    ear = begin(stack)
-    wait_until(owned(stack), "a controller owns the switch")
+    ear, controllers = begin(stack, controllers=2)
     middle_of(ear, 0.2)
     with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
         for _ in range(5):
@@ -171,9 +153,7 @@ def test_a_flushed_valkey_changes_no_owner_and_no_record(stack: Stack) -> None:
 
 
 def test_a_switch_that_dies_takes_its_calls_with_it_and_each_is_closed_once(stack: Stack) -> None:
-    stack.controller()
-    ear = begin(stack, talk=60)
-    wait_until(owned(stack), "a controller owns the switch")
+    ear, _ = begin(stack, talk=60)
     url = stack.env["DATABASE_URL"]
     wait_until(
         lambda: rows(url, "select count(*) as n from calls where live")[0][0]["n"] >= TOTAL / 2, "live calls"
