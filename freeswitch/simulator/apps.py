@@ -1,12 +1,12 @@
 """The small applications: answering, waiting, setting variables, ending."""
 
-from freeswitch.simulator import channel as ch
 from freeswitch.simulator import lifecycle
-from freeswitch.simulator import origins as at
+from freeswitch.simulator import transfer as transfer_module
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.dialstring import assignments
 from freeswitch.simulator.lifecycle import app
 from freeswitch.simulator.timing import Thread
+from freeswitch.words import cause_of_sip
 
 
 @app("answer")
@@ -64,7 +64,12 @@ def export(channel: Channel, data: str) -> None:
 @app("log", zombie=True)
 def log(channel: Channel, data: str) -> None:
     channel.switch.log(
-        6, data.partition(" ")[2] or data, file="mod_dptools.c", function="log_function", line=1880, user=channel.uuid
+        6,
+        data.partition(" ")[2] or data,
+        file="mod_dptools.c",
+        function="log_function",
+        line=1880,
+        user=channel.uuid,
     )
 
 
@@ -77,7 +82,7 @@ def info(channel: Channel, data: str) -> None:
 
 @app("hangup")
 def hangup(channel: Channel, data: str) -> None:
-    lifecycle.hang_up(channel, lifecycle.cause_of(data))
+    channel.hang_up(lifecycle.cause_of(data))
 
 
 @app("respond")
@@ -86,10 +91,8 @@ def respond(channel: Channel, data: str) -> None:
     status = int(data[:3]) if data[:3].isdigit() else 488
     if channel.answered or channel.down:
         return
-    from freeswitch.words import cause_of_sip
-
     channel.set("sip_hangup_disposition", "send_refuse")
-    lifecycle.hang_up(channel, cause_of_sip(status))
+    channel.hang_up(cause_of_sip(status))
 
 
 @app("sleep")
@@ -109,42 +112,8 @@ def delay_echo(channel: Channel, data: str) -> Thread:
 
 @app("park")
 def park(channel: Channel, data: str) -> Thread:
-    """Wait for orders, at most ``park_timeout`` seconds (``20:CAUSE``)."""
-    if channel.parked:
-        return
-    limit: float | None = None
-    cause = "NORMAL_CLEARING"
-    if (text := channel.get("park_timeout")) is not None:
-        seconds, colon, name = text.partition(":")
-        limit = float(seconds) if seconds.isdigit() else 0.0
-        cause = lifecycle.cause_of(name) if colon else cause
-        channel.set("park_timeout", None)
-        channel.set("park_after_bridge", None)
-    channel.parked = True
-    channel.fire(at.CHANNEL_PARK)
-    yield from _wait_parked(channel, limit, cause)
-    channel.parked = False
-    channel.fire(at.CHANNEL_UNPARK)
-
-
-def _wait_parked(channel: Channel, limit: float | None, cause: str) -> Thread:
-    switch = channel.switch
-    deadline = None if limit is None else switch.monotonic() + limit
-    while channel.ready and channel.parked:
-        if channel.inbox and not channel.locked:
-            # Without media park takes messages by itself, and then no PRIVATE_COMMAND is fired.
-            media = channel.answered or channel.early
-            yield from lifecycle.run_message(channel, channel.inbox.popleft(), announce=media)
-            continue
-        if channel.dtmf:
-            lifecycle.take_digit(channel)
-            yield switch.settings.tick_s
-            continue
-        left = None if deadline is None else deadline - switch.monotonic()
-        if left is not None and left <= 0:
-            lifecycle.hang_up(channel, cause)
-            return
-        yield left
+    """Wait for orders."""
+    yield from lifecycle.stay_parked(channel)
 
 
 @app("transfer")
@@ -156,45 +125,6 @@ def transfer(channel: Channel, data: str) -> None:
         return
     where = (words[0], words[1] if len(words) > 1 else "", words[2] if len(words) > 2 else "")
     if which and channel.partner is not None:
-        go(channel.partner, *where)
+        transfer_module.go(channel.partner, *where)
     if which != "-bleg":
-        go(channel, *where)
-
-
-def go(channel: Channel, extension: str, dialplan: str = "", context: str = "") -> None:
-    """Transfer: a new profile, and the channel's thread goes back to CS_ROUTING (switch_ivr_session_transfer)."""
-    old = channel.profile
-    if channel.down or old is None:
-        return
-    switch = channel.switch
-    now = switch.clock.now_us()
-    profile = old.clone()
-    dialplan = dialplan or old.dialplan or "XML"
-    context = context or old.context or "default"
-    source = f"{now // 1_000_000}:{switch.new_uuid()}:bl_xfer:{extension}/{context}/{dialplan}"
-    profile.set(
-        destination=extension,
-        dialplan=dialplan,
-        context=context,
-        rdnis=old.destination,
-        logical_direction="inbound",
-        index=str(int(old.index or "1") + 1),
-        transfer_source=source,
-    )
-    profile.stamp("profile_created", now)
-    old.stamp("transferred", now)
-    channel.profile = profile
-    channel.set("max_forwards", str(max(0, int(channel.get("max_forwards") or "71") - 1)))
-    history = channel.variables.get("transfer_history")
-    if history is None:
-        channel.set("transfer_history", source)
-    else:
-        before = history[0]
-        channel.set("transfer_history", [*([before] if isinstance(before, str) else before), source])
-    channel.set("transfer_source", source)
-    channel.flags.add("dialplan")
-    channel.extension.clear()
-    channel.aim(ch.ROUTING)
-    channel.transferred = True
-    channel.touch()
-    channel.wake()
+        transfer_module.go(channel, *where)

@@ -6,6 +6,7 @@ Variables keep FreeSWITCH's order: setting one again moves it to the end.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from freeswitch.simulator import origins as at
@@ -54,10 +55,10 @@ class Channel:
 
     __slots__ = (
         "_basic", "_other_text", "_variables_text", "answered", "app_log", "application", "application_data",
-        "bridge_uuid", "broken", "call_state", "codec", "codec_sides", "conference", "controlled", "created_us",
+        "bridge_uuid", "broken", "bugs", "call_state", "codec", "codec_sides", "conference", "created_us",
         "digits_dialed", "direction", "diverted", "driver", "dtmf", "early", "errand", "extension", "flags", "hangup_cause",
-        "held", "hold_spans", "inbox", "initial", "locked", "muted", "name", "other_type", "parked", "partner",
-        "profile", "profile_other", "recordings", "registered", "rung", "running", "scope", "script", "session_id",
+        "held", "hold_spans", "holders", "inbox", "initial", "locked", "muted", "name", "other_type", "parked", "partner",
+        "profile", "profile_other", "recordings", "rejoin", "rung", "running", "scope", "script", "session_id",
         "state", "stopping", "switch", "thread", "transferred", "uuid", "variables", "waiters",
     )  # fmt: skip
 
@@ -85,8 +86,6 @@ class Channel:
         self.rung = False
         self.early = False
         self.answered = False
-        self.registered = False
-        """In the table of sessions: `uuid_exists` says true."""
         self.hangup_cause = ""
         self.flags: set[str] = set()
         self.parked = False
@@ -94,8 +93,8 @@ class Channel:
         self.hold_spans: list[list[int]] = []
         self.muted: set[str] = set()
         self.diverted = False
-        self.controlled: Any = None
-        """The outbound socket that controls this channel, if any."""
+        self.holders: set[Any] = set()
+        """Connections that keep the session from being destroyed."""
         self.transferred = False
         """Leave what is being executed: a transfer or reset waits."""
         self.broken = False
@@ -113,11 +112,15 @@ class Channel:
         self.extension: deque[tuple[str, str | None]] = deque()
         self.errand: Thread | None = None
         """What the thread does first in the next state without applications (a bridge, for example)."""
+        self.rejoin: Thread | None = None
+        """What the thread does in CS_RESET on its way into a bridge (`joining`)."""
         self.application = ""
         self.application_data = ""
         self.app_log: tuple[str, str | None] | None = None
         self.partner: Channel | None = None
         self.bridge_uuid = ""
+        self.bugs: dict[str, str] = {}
+        """Media bugs besides recordings: their function and target."""
         self.recordings: dict[str, Recording] = {}
         self.conference: Member | None = None
         self.script: Any = None
@@ -169,10 +172,24 @@ class Channel:
         """What an application may go on with: not hung up and not to be transferred."""
         return self.state < HANGUP and not self.transferred
 
+    def profile_dialplan(self) -> str:
+        """Return the dialplan the profile names: a leg we call has none until it is sent somewhere."""
+        if self.profile is None or (self.profile_other is not None and self.other_type == "originator"):
+            return self.profile.dialplan if self.profile is not None and self.answered else ""
+        return self.profile.dialplan if self.answered or self.early or self.direction == "inbound" else ""
+
     def enter(self, state: int) -> None:
         """Run in ``state`` and say so (CHANNEL_STATE)."""
         self.running = state
         self._basic = None
+        if self.direction == "inbound" and state < HANGUP:
+            # switch_channel_perform_set_running_state: an inbound leg rings again on its way to the dialplan.
+            if state == ROUTING:
+                self.set_call_state(RINGING)
+            elif self.answered:
+                self.set_call_state(ACTIVE)
+            elif self.early:
+                self.set_call_state(EARLY)
         self.fire(at.CHANNEL_STATE)
 
     def aim(self, state: int) -> None:
@@ -195,6 +212,29 @@ class Channel:
                 ("Channel-Call-State-Number", str(call_state)),
             ),
         )
+
+    def hang_up(self, cause: str = "NORMAL_CLEARING") -> None:
+        """Hang up: CHANNEL_HANGUP now, the rest when the channel's thread gets there. Once only."""
+        if self.state >= HANGUP:
+            return
+        self.hangup_cause = cause
+        self.state = HANGUP
+        self._basic = None
+        partner = self.partner
+        if partner is not None:
+            partner.set("last_bridge_hangup_cause", cause)
+            if (sip_cause := self.get("proto_specific_hangup_cause")) is not None:
+                partner.set("last_bridge_proto_specific_hangup_cause", sip_cause)
+            first = "bridge-originator" in self.flags
+            self.set("last_bridge_role", "originator" if first else "originatee")
+        self.fire(at.CHANNEL_HANGUP)
+        if partner is not None:
+            partner.wake()
+        if self.driver is not None:
+            self.driver.wake()
+        for holder in self.holders:
+            holder.session_changed()
+        self.wake()
 
     def touch(self) -> None:
         """Forget rendered texts after a plain attribute has changed."""
@@ -225,9 +265,9 @@ class Channel:
         self,
         origin: Origin,
         *,
-        front: "tuple[Pair, ...] | list[Pair]" = (),
-        before: "tuple[Pair, ...] | list[Pair]" = (),
-        after: "tuple[Pair, ...] | list[Pair]" = (),
+        front: Sequence[Pair] = (),
+        before: Sequence[Pair] = (),
+        after: Sequence[Pair] = (),
     ) -> None:
         """Fire an event about this channel."""
         if not self.stopping:

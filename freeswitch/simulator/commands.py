@@ -7,7 +7,6 @@ exits, and ``log`` is found before ``nolog`` only because it does not begin with
 import re
 from collections.abc import Callable
 
-from freeswitch.simulator import lifecycle
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.api import Call, run
 from freeswitch.simulator.channel import MESSAGES_LIMIT, is_true
@@ -32,7 +31,6 @@ def execute(listener: Listener, message: Message) -> None:
         reload_module(listener, "unload" if "unload" in lowered else "reload")
         return
     if lowered.startswith(("exit", "...")):
-        listener.first_reply = False
         listener.reply("+OK bye")
         listener.disconnect(GOODBYE)
         return
@@ -47,7 +45,9 @@ def execute(listener: Listener, message: Message) -> None:
         listener.channel.set("socket_resume", "true")
         listener.reply("+OK")
         return
-    if (listener.channel is not None or lowered.startswith("myevents ")) and _session(listener, line, lowered):
+    if (listener.channel is not None or lowered.startswith("myevents ")) and _session(
+        listener, line, lowered
+    ):
         return
     for word, act in _WORDS:
         if lowered.startswith(word):
@@ -179,6 +179,8 @@ def _my_events(listener: Listener, line: str) -> None:
     if listener.channel is None:
         uuid, space, _ = line[9:].partition(" ")
         listener.channel = listener.switch.channels.get(uuid)
+        if listener.channel is not None:
+            listener.channel.holders.add(listener)
         if listener.channel is None and space:
             listener.reply("-ERR invalid uuid")
             return
@@ -229,13 +231,8 @@ def _sendmsg(listener: Listener, message: Message) -> None:
 
 def _run_inline(listener: Listener, message: Message) -> None:
     """Run a message of a sync socket: this connection *is* the channel's thread until it is done."""
-    channel = listener.channel
     done = listener.hold()
-    inline = channel.controlled if channel is not None else None
-    if inline is None:
-        done(lambda: listener.reply("+OK"))
-        return
-    inline.run_inline(message, lambda: done(lambda: listener.reply("+OK")))
+    listener.controlled.run_inline(message, lambda: done(lambda: listener.reply("+OK")))
 
 
 # -- everything else ---------------------------------------------------------------------------------
@@ -311,9 +308,7 @@ def _bgapi(listener: Listener, message: Message) -> None:
 
     switch.threads.after(0.0, run, Call(switch, name, argument, listener=listener, background=True), finished)
     answer = f"Reply-Text: +OK Job-UUID: {job}\nJob-UUID: {job}\n"
-    switch.threads.after(
-        switch.settings.bgapi_ack_s, done, lambda: listener.reply_headers(answer)
-    )
+    switch.threads.after(switch.settings.bgapi_ack_s, done, lambda: listener.reply_headers(answer))
 
 
 def _log(listener: Listener, message: Message) -> None:
@@ -399,4 +394,3 @@ _FULL_WORDS: tuple[tuple[str, Act], ...] = (
     ("nixevent", _nixevent),
     ("noevents", _noevents),
 )
-_ = lifecycle

@@ -38,7 +38,19 @@ class Taker(Protocol):
 class Fired:
     """One event at the moment it is fired. Valid only during that call, except for what it rendered."""
 
-    __slots__ = ("_after", "_before", "_desk", "_front", "_frames", "_lines", "_pairs", "_seq", "body", "origin", "source")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_desk",
+        "_frames",
+        "_front",
+        "_lines",
+        "_pairs",
+        "_seq",
+        "body",
+        "origin",
+        "source",
+    )
 
     def __init__(
         self,
@@ -107,7 +119,10 @@ class Fired:
                 body = to_bytes(json_text(self.pairs(), self.body))
             else:
                 body = to_bytes(xml_text(self.pairs(), self.body))
-            frame = (b"Content-Length: %d\nContent-Type: text/event-%b\n\n" % (len(body), form.encode()), body)
+            frame = (
+                b"Content-Length: %d\nContent-Type: text/event-%b\n\n" % (len(body), form.encode()),
+                body,
+            )
             self._frames[form] = frame
         return frame
 
@@ -176,7 +191,11 @@ class Desk:
         key = (origin.event, origin.subclass, named)
         text = self._headings.get(key)
         if text is None:
-            sub = f"Event-Subclass: {origin.subclass.replace(':', '%3A')}\n" if origin.subclass and not named else ""
+            sub = (
+                f"Event-Subclass: {origin.subclass.replace(':', '%3A')}\n"
+                if origin.subclass and not named
+                else ""
+            )
             text = self._headings[key] = f"{sub}Event-Name: {origin.event}\n{self._identity_text}"
         return text
 

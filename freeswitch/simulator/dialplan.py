@@ -123,4 +123,6 @@ class Dialplan:
 def _fill(data: str | None, found: re.Match[str]) -> str | None:
     if data is None or "$" not in data:
         return data
-    return re.sub(r"\$(\d)", lambda m: found[int(m[1])] or "" if int(m[1]) <= len(found.groups()) else "", data)
+    return re.sub(
+        r"\$(\d)", lambda m: found[int(m[1])] or "" if int(m[1]) <= len(found.groups()) else "", data
+    )

@@ -45,7 +45,9 @@ def make(
         if known is None:
             _still_born(switch, variables)
             raise Refused("INVALID_GATEWAY")
-        return _sofia(switch, known[0], f"{user}@{known[1]}", variables, caller=caller, name=name, number=number)
+        return _sofia(
+            switch, known[0], f"{user}@{known[1]}", variables, caller=caller, name=name, number=number
+        )
     if profile not in switch.profiles:
         _still_born(switch, variables)
         raise Refused("INVALID_PROFILE")

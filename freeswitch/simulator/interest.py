@@ -6,24 +6,64 @@ from collections.abc import Callable
 from freeswitch.words import EVENT_NAMES
 
 MYEVENTS = frozenset(
-    """
-    CHANNEL_ANSWER CHANNEL_APPLICATION CHANNEL_BRIDGE CHANNEL_CREATE CHANNEL_DATA CHANNEL_DESTROY CHANNEL_EXECUTE
-    CHANNEL_EXECUTE_COMPLETE CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE CHANNEL_ORIGINATE CHANNEL_UUID CHANNEL_OUTGOING
-    CHANNEL_PARK CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_STATE CHANNEL_UNBRIDGE CHANNEL_UNPARK
-    DETECTED_SPEECH DTMF NOTALK TALK
-    """.split()
+    [
+        "CHANNEL_ANSWER",
+        "CHANNEL_APPLICATION",
+        "CHANNEL_BRIDGE",
+        "CHANNEL_CREATE",
+        "CHANNEL_DATA",
+        "CHANNEL_DESTROY",
+        "CHANNEL_EXECUTE",
+        "CHANNEL_EXECUTE_COMPLETE",
+        "CHANNEL_HANGUP",
+        "CHANNEL_HANGUP_COMPLETE",
+        "CHANNEL_ORIGINATE",
+        "CHANNEL_UUID",
+        "CHANNEL_OUTGOING",
+        "CHANNEL_PARK",
+        "CHANNEL_PROGRESS",
+        "CHANNEL_PROGRESS_MEDIA",
+        "CHANNEL_STATE",
+        "CHANNEL_UNBRIDGE",
+        "CHANNEL_UNPARK",
+        "DETECTED_SPEECH",
+        "DTMF",
+        "NOTALK",
+        "TALK",
+    ]
 )
 """What ``myevents`` subscribes to: CHANNEL_CALLSTATE, CODEC and the playback events are not among them."""
 
 KNOWN_SUBCLASSES = frozenset(
-    """
-    conference::maintenance conference::cdr sofia::register sofia::pre_register sofia::register_attempt
-    sofia::register_failure sofia::unregister sofia::expire sofia::gateway_state sofia::gateway_add
-    sofia::gateway_delete sofia::sip_user_state sofia::notify_refer sofia::reinvite sofia::recovery_recv
-    sofia::recovery_send sofia::recovery_recovered sofia::error sofia::profile_start sofia::transferor
-    sofia::transferee sofia::replaced sofia::intercepted sofia::wrong_call_state callcenter::info
-    loopback::bowout loopback::direct
-    """.split()
+    [
+        "conference::maintenance",
+        "conference::cdr",
+        "sofia::register",
+        "sofia::pre_register",
+        "sofia::register_attempt",
+        "sofia::register_failure",
+        "sofia::unregister",
+        "sofia::expire",
+        "sofia::gateway_state",
+        "sofia::gateway_add",
+        "sofia::gateway_delete",
+        "sofia::sip_user_state",
+        "sofia::notify_refer",
+        "sofia::reinvite",
+        "sofia::recovery_recv",
+        "sofia::recovery_send",
+        "sofia::recovery_recovered",
+        "sofia::error",
+        "sofia::profile_start",
+        "sofia::transferor",
+        "sofia::transferee",
+        "sofia::replaced",
+        "sofia::intercepted",
+        "sofia::wrong_call_state",
+        "callcenter::info",
+        "loopback::bowout",
+        "loopback::direct",
+    ]
 )
 """Subclasses reserved at start: those that ``nixevent`` after ``event ALL`` leaves subscribed."""
 
@@ -148,7 +188,9 @@ class Filters:
             else:
                 wanted = name.lower()
                 self._rules = [
-                    (n, v) for n, v in self._rules if n.lower() != wanted or (value and v.lower() != value.lower())
+                    (n, v)
+                    for n, v in self._rules
+                    if n.lower() != wanted or (value and v.lower() != value.lower())
                 ]
             return f"+OK filter deleted. [{name}][{value}]"
         if not space:

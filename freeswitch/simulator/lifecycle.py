@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 
 from freeswitch.simulator import channel as ch
 from freeswitch.simulator import origins as at
-from freeswitch.simulator import reporting, sip
+from freeswitch.simulator import reporting, sip, transfer
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.message import Message
 from freeswitch.simulator.timing import Thread
@@ -67,6 +67,8 @@ def mark_pre_answered(channel: Channel) -> None:
         channel.profile.stamp("progress_media", channel.switch.clock.now_us())
     channel.fire(at.CHANNEL_PROGRESS_MEDIA)
     channel.set_call_state(ch.EARLY)
+    run_hooks(channel, "pre_answer")
+    run_hooks(channel, "media")
     channel.wake()
 
 
@@ -85,6 +87,7 @@ def ring_ready(channel: Channel) -> None:
         channel.set("sip_to_tag", sip.tag(channel.switch.rng))
     channel.fire(at.CHANNEL_PROGRESS)
     channel.set_call_state(ch.RINGING)
+    run_hooks(channel, "ring")
 
 
 def answer(channel: Channel) -> None:
@@ -107,20 +110,24 @@ def mark_answered(channel: Channel) -> None:
         channel.profile.stamp("answered", channel.switch.clock.now_us())
     channel.fire(at.CHANNEL_ANSWER)
     channel.set_call_state(ch.ACTIVE)
-    run_hooks(channel, "execute_on_answer", "api_on_answer")
+    run_hooks(channel, "answer")
     if channel.driver is not None:
         channel.driver.wake()
     channel.wake()
 
 
-def run_hooks(channel: Channel, execute: str, api: str) -> None:
-    """Run an ``execute_on_*`` and an ``api_on_*`` variable (`hooks` is filled in by the api's module)."""
-    if (line := channel.get(execute)) is not None:
-        name, _, data = line.replace("::", " ", 1).partition(" ")
-        channel.inbox.append(execute_message(name, data))
-        channel.wake()
-    if (line := channel.get(api)) is not None:
-        channel.switch.run_api(line)
+def run_hooks(channel: Channel, occasion: str) -> None:
+    """Run every variable whose name begins with ``execute_on_`` or ``api_on_`` and the occasion (``answer``...)."""
+    for prefix in ("execute_on_", "api_on_"):
+        wanted = prefix + occasion
+        for name in [name for name in channel.variables if name.startswith(wanted)]:
+            line = expand(channel, channel.get(name) or "")
+            if prefix == "api_on_":
+                channel.switch.run_api(line)
+                continue
+            command, _, data = line.partition("::" if "::" in line else " ")
+            channel.inbox.append(execute_message(command, data))
+            channel.wake()
 
 
 def execute_message(name: str, data: str, *, lock: bool = True) -> Message:
@@ -133,33 +140,22 @@ def execute_message(name: str, data: str, *, lock: bool = True) -> Message:
     return Message("", headers)
 
 
-def hang_up(channel: Channel, cause: str = "NORMAL_CLEARING") -> None:
-    """Hang up: CHANNEL_HANGUP now, the rest when the channel's thread gets there. Once only."""
-    if channel.state >= ch.HANGUP:
-        return
-    channel.hangup_cause = cause
-    channel.state = ch.HANGUP
-    channel.touch()
-    channel.fire(at.CHANNEL_HANGUP)
-    if channel.driver is not None:
-        channel.driver.wake()
-    channel.wake()
-
-
 def far_end_hangs_up(channel: Channel, cause: str = "NORMAL_CLEARING") -> None:
     """Let the far end of a SIP leg end it: a BYE, or a CANCEL before the answer."""
     if channel.down:
         return
     if channel.answered:
         sip.said_bye(channel)
-        hang_up(channel, cause)
+        channel.hang_up(cause)
         channel.set("sip_hangup_disposition", "recv_bye")
     else:
+        channel.set("sip_hangup_disposition", "recv_cancel")
+        channel.set("sip_invite_failure_status", "487")
+        channel.set("sip_invite_failure_phrase", "CANCEL")
         channel.set("sip_term_status", "487")
         channel.set("proto_specific_hangup_cause", "sip:487")
         channel.set("sip_term_cause", "487")
-        hang_up(channel, "ORIGINATOR_CANCEL" if cause == "NORMAL_CLEARING" else cause)
-        channel.set("sip_hangup_disposition", "recv_cancel")
+        channel.hang_up("ORIGINATOR_CANCEL" if cause == "NORMAL_CLEARING" else cause)
 
 
 # -- executing ---------------------------------------------------------------------------------------
@@ -180,7 +176,7 @@ def execute(channel: Channel, name: str, data: str | None) -> Generator[float | 
     if channel.down and not (known and known.zombie):
         return False
     if known is None:
-        hang_up(channel, "DESTINATION_OUT_OF_ORDER")
+        channel.hang_up("DESTINATION_OUT_OF_ORDER")
         return False
     if known.media and not channel.answered and not channel.early:
         if channel.direction != "inbound":
@@ -233,7 +229,7 @@ def run_message(channel: Channel, message: Message, *, announce: bool = True) ->
     if command == "execute":
         yield from _run_execute(channel, message)
     elif command == "hangup":
-        hang_up(channel, cause_of(message.get("hangup-cause")))
+        channel.hang_up(cause_of(message.get("hangup-cause")))
     elif command == "xferext":
         wanted = [value for name, value in message.headers if name.lower() == "application"]
         channel.extension.clear()
@@ -241,12 +237,11 @@ def run_message(channel: Channel, message: Message, *, announce: bool = True) ->
             name, _, data = line.partition(" ")
             channel.extension.append((name, data or None))
         channel.flags.add("xferext")
-        channel.aim(ch.RESET)
-        channel.transferred = True
+        transfer.leave(channel, ch.ROUTING)
     if lock:
         channel.locked = False
-    if announce and command:
-        front = message.pairs() if message.line else list(message.headers)
+    if announce:
+        front: list[Pair] = [*message.pairs()] if message.line else [*message.headers]
         channel.fire(at.PRIVATE_COMMAND, front=front)
 
 
@@ -327,6 +322,42 @@ def pause(
         yield left
 
 
+def stay_parked(channel: Channel, until: Callable[[], bool] = lambda: False) -> Thread:
+    """Be parked: wait for orders, at most ``park_timeout`` seconds (``20:CAUSE``), whole ones as FreeSWITCH counts."""
+    if channel.parked:
+        return
+    switch = channel.switch
+    deadline: float | None = None
+    cause = "NORMAL_CLEARING"
+    if (text := channel.get("park_timeout")) is not None:
+        seconds, colon, name = text.partition(":")
+        wall_s = switch.clock.now_us() / 1_000_000
+        whole = int(wall_s) + (int(seconds) if seconds.isdigit() else 0)
+        deadline = switch.monotonic() + max(0.0, whole - wall_s)
+        cause = cause_of(name) if colon else cause
+        channel.set("park_timeout", None)
+        channel.set("park_after_bridge", None)
+    channel.parked = True
+    channel.fire(at.CHANNEL_PARK)
+    while channel.ready and channel.parked and not until():
+        if channel.inbox and not channel.locked:
+            # Without media park takes messages by itself, and then no PRIVATE_COMMAND is fired.
+            media = channel.answered or channel.early
+            yield from run_message(channel, channel.inbox.popleft(), announce=media)
+            continue
+        if channel.dtmf:
+            take_digit(channel)
+            yield switch.settings.tick_s
+            continue
+        left = None if deadline is None else deadline - switch.monotonic()
+        if left is not None and left <= 0:
+            channel.hang_up(cause)
+            break
+        yield left
+    channel.parked = False
+    channel.fire(at.CHANNEL_UNPARK)
+
+
 def take_digit(channel: Channel) -> str:
     """Take the next key out of the channel's queue and say so (DTMF)."""
     digit, duration, source = channel.dtmf.popleft()
@@ -370,7 +401,21 @@ def states(channel: Channel) -> Thread:
             channel.enter(ch.EXECUTE)
             yield from _executing(channel)
         elif state == ch.RESET:
-            yield from _reset(channel)
+            channel.enter(ch.RESET)
+            channel.set("call_uuid", channel.uuid)
+            rejoin, channel.rejoin = channel.rejoin, None
+            if rejoin is not None:
+                yield from rejoin
+            yield from _stay(channel, ch.RESET)
+        elif channel.rejoin is not None:
+            # On the way to a bridge by uuid_bridge: asleep for a moment, then CS_RESET.
+            channel.enter(state)
+            channel.aim(ch.RESET)
+        elif state == ch.PARK:
+            channel.enter(ch.PARK)
+            yield from stay_parked(channel)
+            if channel.state == ch.PARK:
+                channel.hang_up()
         else:
             channel.enter(state)
             errand, channel.errand = channel.errand, None
@@ -382,7 +427,7 @@ def states(channel: Channel) -> Thread:
 
 def _stay(channel: Channel, state: int) -> Thread:
     """Wait in a state without an application of its own, serving messages and digits as media loops do."""
-    while channel.state == state:
+    while channel.state == state and not channel.transferred:
         if channel.inbox and not channel.locked and state != ch.HIBERNATE:
             yield from run_message(channel, channel.inbox.popleft())
             continue
@@ -394,14 +439,15 @@ def _stay(channel: Channel, state: int) -> Thread:
 
 
 def _routing(channel: Channel) -> Thread:
-    channel.running = ch.ROUTING
-    channel.touch()
-    if channel.direction == "inbound" and channel.call_state == ch.DOWN:
-        channel.set_call_state(ch.RINGING)
-    channel.fire(at.CHANNEL_STATE)
-    if channel.direction == "outbound" and "dialplan" not in channel.flags:
+    channel.enter(ch.ROUTING)
+    if channel.direction == "outbound" and not channel.profile_dialplan():
         # Our own call: nothing to look up, wait for what originate decides.
         channel.aim(ch.CONSUME_MEDIA)
+        return
+    channel.set("call_uuid", channel.uuid)
+    if "xferext" in channel.flags:
+        channel.flags.discard("xferext")
+        channel.aim(ch.EXECUTE)
         return
     # The dialplan is asked with a REQUEST_PARAMS event that nobody receives: its number is missing.
     channel.switch.desk.stamp()
@@ -409,32 +455,23 @@ def _routing(channel: Channel) -> Thread:
     if channel.down:
         return
     if found is None:
-        hang_up(channel, "NO_ROUTE_DESTINATION")
+        channel.hang_up("NO_ROUTE_DESTINATION")
         return
     channel.extension.clear()
     channel.extension.extend(found)
+    transfer.turn_round(channel)
     channel.aim(ch.EXECUTE)
     yield from ()
 
 
 def _executing(channel: Channel) -> Thread:
-    channel.set("call_uuid", channel.get("call_uuid") or channel.uuid)
+    channel.set("call_uuid", channel.uuid)
     while channel.extension and channel.ready and channel.state == ch.EXECUTE:
         name, data = channel.extension.popleft()
-        if not (yield from execute(channel, name, data)) and not channel.down:
-            continue
+        yield from execute(channel, name, data)
     channel.application = channel.application_data = ""
     if channel.ready and channel.state == ch.EXECUTE:
-        hang_up(channel)
-
-
-def _reset(channel: Channel) -> Thread:
-    channel.enter(ch.RESET)
-    if channel.extension:
-        channel.aim(ch.EXECUTE)
-    else:
-        hang_up(channel)
-    yield from ()
+        channel.hang_up()
 
 
 def _ending(channel: Channel) -> Thread:
@@ -464,10 +501,9 @@ def _ending(channel: Channel) -> Thread:
     channel.state = ch.DESTROY
     channel.touch()
     yield from ()
-    if channel.controlled is not None:
-        # The socket holds the session: CHANNEL_DESTROY waits until the controller lets go.
-        while channel.controlled is not None:
-            yield None
+    # Connections that control the session hold it: CHANNEL_DESTROY waits until they let go.
+    while channel.holders:
+        yield None
     channel.fire(at.CHANNEL_DESTROY)
     channel.enter(ch.DESTROY)
     switch.forget(channel)

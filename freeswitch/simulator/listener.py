@@ -82,6 +82,8 @@ class Listener:
         self.connected = False
         self.first_reply = self.outbound
         """An outbound connection swallows the reply to its first command."""
+        self.controlled: Any = None
+        """What runs the messages of a sync outbound connection (`outbound.Control`)."""
         self.linger_s: float | None = None
         """Seconds to stay after the hangup; infinite for until the client leaves."""
         self.lingering = False
@@ -109,7 +111,7 @@ class Listener:
         if self.closed:
             return
         lines = "Content-Type: text/disconnect-notice\n"
-        if self.channel is not None and self.outbound:
+        if self.channel is not None:
             lines += f"Controlled-Session-UUID: {self.channel.uuid}\nContent-Disposition: disconnect\n"
         body = text.encode()
         self.pipe.send(to_bytes(f"{lines}Content-Length: {len(body)}\n\n") + body)
@@ -129,6 +131,9 @@ class Listener:
         if self._auth_timer is not None:
             self._auth_timer.cancel()
         self.pipe.close()
+        if self.channel is not None:
+            self.channel.holders.discard(self)
+            self.channel.wake()
         self.on_closed()
 
     # -- events in -----------------------------------------------------------------------------------
@@ -136,6 +141,12 @@ class Listener:
     def takes(self, kind: str) -> bool:
         """Say whether events of ``kind`` may be for this connection."""
         return self.authed and not self.closed and self.interest.takes(kind)
+
+    def session_changed(self) -> None:
+        """The channel this connection is tied to hung up: look at it at the next poll."""
+        if not self.closed and self._flush is None and not self.busy:
+            poll = self.switch.settings.poll_s
+            self._flush = self.switch.threads.after(poll, self.pump)
 
     def offer(self, event: Fired) -> None:
         """Take an event if the filters let it pass; lose it when the queue is full."""
@@ -244,6 +255,31 @@ class Listener:
             # One log line a turn of the loop, events first.
             while self.logs and not pipe.congested:
                 pipe.send(self.logs.popleft())
+        if self.channel is not None and self.channel.down and not self.lingering and not queue:
+            self._session_over(self.channel)
+
+    def _session_over(self, channel: Channel) -> None:
+        """The controlled channel hung up: close, or linger and say so."""
+        if self.linger_s is None:
+            self.disconnect(GOODBYE)
+            return
+        self.lingering = True
+        endless = self.linger_s == float("inf")
+        seconds = -1 if endless else int(self.linger_s)
+        self.pipe.send(
+            to_bytes(
+                "Content-Type: text/disconnect-notice\n"
+                f"Controlled-Session-UUID: {channel.uuid}\n"
+                "Content-Disposition: linger\n"
+                f"Channel-Name: {channel.name}\n"
+                f"Linger-Time: {seconds}\n"
+                "Content-Length: 0\n\n"
+            )
+        )
+        if not endless:
+            # Whole seconds of the wall clock: between N and N+1 of them pass.
+            wall = self.switch.clock.now_us() % 1_000_000 / 1_000_000
+            self.switch.threads.after(seconds + 1.0 - wall, self.disconnect, GOODBYE)
 
     def writable(self) -> None:
         """The peer has read what was kept: go on."""
@@ -254,6 +290,7 @@ class Listener:
     def reply(self, text: str) -> None:
         """Answer a command with ``Reply-Text`` (cut at 511 bytes)."""
         if self.first_reply:
+            # An outbound connection answers nothing to its first command, unless that is connect.
             self.first_reply = False
             return
         cut = to_bytes(text)[:REPLY_LIMIT]

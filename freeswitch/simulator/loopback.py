@@ -5,8 +5,10 @@ from freeswitch.simulator import endpoints, lifecycle, people
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.profile import Profile
-from freeswitch.simulator.switch import Switch
+from freeswitch.simulator.switch import Refused, Switch
 from freeswitch.simulator.timing import Thread
+
+_CHANNEL_UUID = at.origin("CHANNEL_UUID", "switch_core_session.c", "switch_core_session_set_uuid", 1672)
 
 
 def make(
@@ -16,7 +18,7 @@ def make(
     extension, _, place = rest.partition("/")
     context, _, dialplan = place.partition("/")
     context = context or "default"
-    a = switch.new_channel(variables.get("origination_uuid", ""), f"loopback/{rest}-a", "outbound")
+    a = switch.new_channel("", f"loopback/{rest}-a", "outbound")
     a.set("direction", "outbound")
     a.set("is_outbound", "true")
     a.set("uuid", a.uuid)
@@ -25,13 +27,26 @@ def make(
     _codec(a)
     a.name = f"loopback/{extension}-a"
     a.state = ch.INIT
+    wanted = variables.get("origination_uuid")
     a.profile = endpoints.outbound_profile(
-        a, caller=caller, number_called=extension, source="mod_loopback", variables=variables, name=name, number=number
+        a,
+        caller=caller,
+        number_called=extension,
+        source="mod_loopback",
+        variables=variables,
+        name=name,
+        number=number,
     )
     a.profile.set(
-        dialplan=dialplan or "xml", context=context, callee_id_number=context, channel_name=a.name, source="mod_loopback"
+        dialplan=dialplan or "xml",
+        context=context,
+        callee_id_number=context,
+        channel_name=a.name,
+        source="mod_loopback",
     )
     a.touch()
+    if wanted:
+        rename(a, wanted)
     a.fire(at.CHANNEL_OUTGOING)
     if caller is not None:
         for key, value in endpoints.link(a, caller).items():
@@ -46,6 +61,24 @@ def make(
     a.waiters.append(a.driver)
     b.waiters.append(a.driver)
     return a
+
+
+def rename(channel: Channel, uuid: str) -> None:
+    """Give a channel another uuid and say so (CHANNEL_UUID). Raises `Refused` when it is in use."""
+    switch = channel.switch
+    if uuid in switch.channels:
+        switch.forget(channel)
+        raise Refused("DESTINATION_OUT_OF_ORDER")
+    old = channel.uuid
+    del switch.channels[old]
+    channel.uuid = uuid
+    switch.channels[uuid] = channel
+    channel.set("uuid", uuid)
+    channel.set("call_uuid", uuid)
+    if channel.profile is not None:
+        channel.profile.set(uuid=uuid)
+    channel.touch()
+    channel.fire(_CHANNEL_UUID, before=(("Old-Unique-ID", old),))
 
 
 def _codec(channel: Channel) -> None:
@@ -117,6 +150,6 @@ def _couple(a: Channel, b: Channel) -> Thread:
             lifecycle.mark_pre_answered(a)
         yield None
     if b.down:
-        lifecycle.hang_up(a, b.hangup_cause)
+        a.hang_up(b.hangup_cause)
     else:
-        lifecycle.hang_up(b, a.hangup_cause)
+        b.hang_up(a.hangup_cause)

@@ -4,11 +4,21 @@ import importlib
 
 _MODULES = (
     "apps",
+    "apps_media",
+    "apps_listen",
     "bridge",
+    "conference",
+    "outbound",
     "api.core",
     "api.uuid",
     "api.calls",
     "api.show",
+    "api.media",
+    "api.scheduling",
+    "api.sofia",
+    "api.rooms",
+    "api.tools",
+    "api.control",
 )
 
 

@@ -6,8 +6,7 @@
 from collections.abc import Generator
 
 from freeswitch.simulator import channel as ch
-from freeswitch.simulator import endpoints, lifecycle
-from freeswitch.simulator import origins as at
+from freeswitch.simulator import endpoints, transfer
 from freeswitch.simulator.channel import Channel, is_true
 from freeswitch.simulator.dialstring import Dial, Leg, parse
 from freeswitch.simulator.switch import Refused, Switch
@@ -72,9 +71,7 @@ def _call_group(
     for leg in group:
         variables = {**dial.variables, **leg.variables}
         try:
-            made = endpoints.make(
-                switch, leg.endpoint, variables, caller=caller, name=name, number=number
-            )
+            made = endpoints.make(switch, leg.endpoint, variables, caller=caller, name=name, number=number)
         except Refused as refused:
             cause = refused.cause
             continue
@@ -132,7 +129,7 @@ def _watch(
         now = switch.monotonic()
         for leg in alive:
             if limits.get(leg.uuid, now + 1) <= now:
-                lifecycle.hang_up(leg, "NO_ANSWER")
+                leg.hang_up("NO_ANSWER")
         if now >= deadline:
             _drop(alive, "NO_ANSWER")
             return None, "NO_ANSWER"
@@ -142,45 +139,24 @@ def _watch(
 
 def _drop(legs: list[Channel], cause: str) -> None:
     for leg in legs:
-        lifecycle.hang_up(leg, cause)
+        leg.hang_up(cause)
 
 
 def _whole(text: str | None, default: int) -> int:
     return int(text) if text and text.lstrip("-").isdigit() else default
 
 
-def flip(channel: Channel) -> None:
-    """Turn the called leg's identity round: from now on it is the one who calls (switch_channel_flip_cid)."""
-    profile = channel.profile
-    if profile is None:
-        return
-    channel.flags.add("dialplan")
-    channel.set("endpoint_disposition", "ANSWER")
-    if profile.caller_id_name:
-        channel.set("pre_transfer_caller_id_name", profile.caller_id_name)
-    if profile.caller_id_number:
-        channel.set("pre_transfer_caller_id_number", profile.caller_id_number)
-    profile.set(
-        caller_id_name=profile.callee_id_name,
-        caller_id_number=profile.callee_id_number,
-        callee_id_name=profile.caller_id_name,
-        callee_id_number=profile.caller_id_number,
-    )
-    channel.set("channel_cid_flipped", "yes")
-    channel.touch()
-    channel.fire(at.CALL_UPDATE_FLIP, before=(("Direction", "RECV"),))
-
-
 def send_to(channel: Channel, destination: str, dialplan: str, context: str) -> None:
-    """Let an answered leg execute ``&app(args)`` or an extension."""
-    profile = channel.profile
-    assert profile is not None
-    flip(channel)
+    """Let a leg that answered execute ``&app(args)`` or an extension."""
     if destination.startswith("&"):
         name, _, data = destination[1:].partition("(")
         channel.extension.append((name, data.removesuffix(")") or None))
+        if channel.answered:
+            channel.set("endpoint_disposition", "ANSWER")
+        transfer.turn_round(channel)
         channel.aim(ch.EXECUTE)
+        channel.wake()
     else:
-        profile.set(destination=destination, dialplan=dialplan, context=context)
-        channel.aim(ch.ROUTING)
-    channel.wake()
+        if channel.answered:
+            channel.set("endpoint_disposition", "ANSWER")
+        transfer.go(channel, destination, dialplan, context)

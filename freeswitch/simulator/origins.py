@@ -26,13 +26,38 @@ class Origin(NamedTuple):
 
 
 WITH_VARIABLES = frozenset(
-    """
-    CHANNEL_CREATE CHANNEL_ORIGINATE CHANNEL_UUID CHANNEL_ANSWER CHANNEL_PARK CHANNEL_UNPARK CHANNEL_BRIDGE
-    CHANNEL_UNBRIDGE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE
-    REQUEST_PARAMS CHANNEL_DATA CHANNEL_EXECUTE CHANNEL_EXECUTE_COMPLETE CHANNEL_DESTROY SESSION_HEARTBEAT
-    API RECORD_START RECORD_STOP PLAYBACK_START PLAYBACK_STOP CALL_UPDATE MEDIA_BUG_START MEDIA_BUG_STOP
-    CHANNEL_HOLD CHANNEL_UNHOLD TEXT CUSTOM
-    """.split()
+    [
+        "CHANNEL_CREATE",
+        "CHANNEL_ORIGINATE",
+        "CHANNEL_UUID",
+        "CHANNEL_ANSWER",
+        "CHANNEL_PARK",
+        "CHANNEL_UNPARK",
+        "CHANNEL_BRIDGE",
+        "CHANNEL_UNBRIDGE",
+        "CHANNEL_PROGRESS",
+        "CHANNEL_PROGRESS_MEDIA",
+        "CHANNEL_HANGUP",
+        "CHANNEL_HANGUP_COMPLETE",
+        "REQUEST_PARAMS",
+        "CHANNEL_DATA",
+        "CHANNEL_EXECUTE",
+        "CHANNEL_EXECUTE_COMPLETE",
+        "CHANNEL_DESTROY",
+        "SESSION_HEARTBEAT",
+        "API",
+        "RECORD_START",
+        "RECORD_STOP",
+        "PLAYBACK_START",
+        "PLAYBACK_STOP",
+        "CALL_UPDATE",
+        "MEDIA_BUG_START",
+        "MEDIA_BUG_STOP",
+        "CHANNEL_HOLD",
+        "CHANNEL_UNHOLD",
+        "TEXT",
+        "CUSTOM",
+    ]
 )
 
 
@@ -50,7 +75,9 @@ CALL_UPDATE_SENT = origin("CALL_UPDATE", "mod_sofia.c", "sofia_receive_message",
 CALL_UPDATE_FLIP = origin("CALL_UPDATE", "switch_channel.c", "switch_channel_flip_cid", 3277)
 CHANNEL_ANSWER = origin("CHANNEL_ANSWER", "switch_channel.c", "switch_channel_perform_mark_answered", 3846)
 CHANNEL_BRIDGE = origin("CHANNEL_BRIDGE", "switch_ivr_bridge.c", "switch_ivr_multi_threaded_bridge", 1689)
-CHANNEL_CALLSTATE = origin("CHANNEL_CALLSTATE", "switch_channel.c", "switch_channel_perform_set_callstate", 301)
+CHANNEL_CALLSTATE = origin(
+    "CHANNEL_CALLSTATE", "switch_channel.c", "switch_channel_perform_set_callstate", 301
+)
 CHANNEL_CREATE = origin("CHANNEL_CREATE", "switch_core_state_machine.c", "switch_core_session_run", 626)
 CHANNEL_DATA = origin("CHANNEL_DATA", "mod_event_socket.c", "parse_command", 2021)
 CHANNEL_DATA_DUMP = origin("CHANNEL_DATA", "mod_commands.c", "uuid_dump_function", 6468)
@@ -61,9 +88,7 @@ CHANNEL_EXECUTE = origin("CHANNEL_EXECUTE", "switch_core_session.c", "switch_cor
 CHANNEL_EXECUTE_COMPLETE = origin(
     "CHANNEL_EXECUTE_COMPLETE", "switch_core_session.c", "switch_core_session_exec", 2967
 )
-CHANNEL_EXECUTE_SOFT = origin(
-    "CHANNEL_EXECUTE", "switch_ivr_bridge.c", "uuid_bridge_on_soft_execute", 1236
-)
+CHANNEL_EXECUTE_SOFT = origin("CHANNEL_EXECUTE", "switch_ivr_bridge.c", "uuid_bridge_on_soft_execute", 1236)
 CHANNEL_EXECUTE_SOFT_OTHER = origin(
     "CHANNEL_EXECUTE", "switch_ivr_bridge.c", "uuid_bridge_on_soft_execute", 1243
 )

@@ -49,8 +49,9 @@ def callee(channel: Channel, person: Person, target: str) -> Thread:
         if channel.profile is not None and not channel.profile.network_addr:
             channel.profile.set(network_addr=target.partition("@")[2].partition(":")[0])
         if person.early_media:
-            _media(channel, target)
+            sip.accept(channel, target)
             lifecycle.mark_pre_answered(channel)
+            announce_codec(channel)
         else:
             lifecycle.ring_ready(channel)
         channel.wake()
@@ -62,7 +63,7 @@ def callee(channel: Channel, person: Person, target: str) -> Thread:
     if person.refuse:
         cause = CAUSES.get(person.refuse)
         sip.refused(channel, status, PHRASES.get(status, "Refused"), cause.number if cause else 31)
-        lifecycle.hang_up(channel, person.refuse)
+        channel.hang_up(person.refuse)
         return
     if not channel.early:
         _media(channel, target)
@@ -117,7 +118,9 @@ def _talk(channel: Channel, person: Person) -> Thread:
     began = switch.monotonic()
     talk = person.talk.draw(switch.rng)
     for digits in person.digits:
-        if digits.after_s > talk or not (yield from _sleep(channel, began + digits.after_s - switch.monotonic())):
+        if digits.after_s > talk or not (
+            yield from _sleep(channel, began + digits.after_s - switch.monotonic())
+        ):
             break
         for key in digits.keys:
             press(channel, key)

@@ -175,9 +175,7 @@ class Profile:
         return self._text
 
     def _render(self) -> str:
-        lines = [
-            f"Caller-Direction: {self.direction}\nCaller-Logical-Direction: {self.logical_direction}\n"
-        ]
+        lines = [f"Caller-Direction: {self.direction}\nCaller-Logical-Direction: {self.logical_direction}\n"]
         for name, field in _FIELDS:
             if value := getattr(self, field):
                 lines.append(f"Caller-{name}: {encode(value)}\n")

@@ -10,12 +10,11 @@ import itertools
 import random
 import socket
 import sys
-from typing import Any
 
 import msgspec
 import trio
 
-from freeswitch.simulator import api, commands, faults, modules
+from freeswitch.simulator import api, commands, faults, modules, outbound
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.dialplan import Dialplan
 from freeswitch.simulator.listener import Listener
@@ -23,7 +22,6 @@ from freeswitch.simulator.settings import SimulatorSettings
 from freeswitch.simulator.switch import Switch
 from freeswitch.simulator.traffic import Stream
 from freeswitch.simulator.transport import Wire
-
 
 
 class Simulator:
@@ -47,7 +45,9 @@ class Simulator:
 
     def _begin(self) -> None:
         core_uuid = "" if self.restarts else self.settings.core_uuid
-        self.switch = Switch(self.settings, trio.current_time, self._earlier, core_uuid=core_uuid, rng=self.rng)
+        self.switch = Switch(
+            self.settings, trio.current_time, self._earlier, core_uuid=core_uuid, rng=self.rng
+        )
         switch = self.switch
         modules.load()
         dialplan = Dialplan(self.settings.contexts)
@@ -150,12 +150,10 @@ class Simulator:
             listener.peer_left()
             wire.abandon()
 
-    def connect_out(self, channel: Channel, host: str, port: int) -> Any:
-        """Connect to a controller for the ``socket`` application (see `outbound`)."""
-        from freeswitch.simulator.outbound import dial
-
+    def connect_out(self, control: outbound.Control) -> None:
+        """Connect to a controller for the ``socket`` application."""
         if self._nursery is not None:
-            self._nursery.start_soon(dial, self, channel, host, port)
+            self._nursery.start_soon(outbound.dial, self, control)
 
     # -- the machine ---------------------------------------------------------------------------------
 
@@ -224,13 +222,17 @@ def run(settings: SimulatorSettings, *, announce: bool = True) -> None:
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            simulator: Simulator = await nursery.start(lambda *, task_status: serve(settings, task_status=task_status))
+            simulator: Simulator = await nursery.start(
+                lambda *, task_status: serve(settings, task_status=task_status)
+            )
             if announce:
-                ready = {"host": settings.host, "port": simulator.port, "core_uuid": simulator.switch.core_uuid}
+                ready = {
+                    "host": settings.host,
+                    "port": simulator.port,
+                    "core_uuid": simulator.switch.core_uuid,
+                }
                 sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
                 sys.stdout.flush()
 
     with contextlib.suppress(KeyboardInterrupt):
         trio.run(main)
-
-

@@ -75,7 +75,11 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Dialplan contexts beside the built-in ones; extensions here are asked first."""
 
     recordings_dir: str = ""
-    """Where recordings are written as WAV files. Empty: counted and announced, but nothing is written."""
+    """The folder behind ``${recordings_dir}``; relative paths of recordings are not written at all."""
+    write_anywhere: bool = True
+    """Recordings may be written outside `recordings_dir` when a client names an absolute path, as really."""
+    directory: tuple[str, ...] = ("1001@127.0.0.1",)
+    """Users (``user@domain``) the directory knows, registered or not."""
     max_recording_s: float = 3600.0
 
     tick_s: float = 0.02

@@ -244,7 +244,7 @@ def reoffer(channel: Channel) -> None:
 
 def acknowledge(channel: Channel) -> None:
     """Write what the far end's ACK leaves on an inbound leg."""
-    if channel.down or channel.get("sip_to_tag") and channel.get("sip_cseq"):
+    if channel.down or (channel.get("sip_to_tag") and channel.get("sip_cseq")):
         return
     rng = channel.switch.rng
     to_tag = channel.get("sip_to_tag") or tag(rng)

@@ -12,7 +12,7 @@ from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.desk import Desk
 from freeswitch.simulator.settings import VERSION_FULL, SimulatorSettings
-from freeswitch.simulator.timing import Clock, Threads
+from freeswitch.simulator.timing import Clock, Threads, Timer
 
 if TYPE_CHECKING:
     from freeswitch.simulator.conference import Conference
@@ -70,6 +70,7 @@ class Switch:
         self.registrations: dict[str, Registration] = {}
         self.jobs: dict[int, Job] = {}
         self.next_job = 2
+        self.next_member = 0
         self.globals: dict[str, str] = {
             "hostname": settings.hostname,
             "local_ip_v4": settings.ipv4,
@@ -95,20 +96,23 @@ class Switch:
         self._this_second = 0
         self._five_minutes = -1
         self.heartbeat_s = settings.heartbeat_s
+        self._beat: Timer | None = None
         self.invalid_utf8 = settings.faults.invalid_utf8
-        self.faults_on: set[str] = set(
-            name for name in ("segment",) if getattr(settings.faults, name)
-        )
+        self.faults_on: set[str] = {"segment"} if settings.faults.segment else set()
         self.control: Any = None
         """The program around the switch: what ``api sim`` drives."""
         self.frozen = False
+        self.frozen_events: list[Any] = []
+        self.refused_calls = 0
         """Event dispatch and every listener stand still (facts 0.1)."""
         self._snapshots: dict[str, tuple[float, list[dict[str, str]], list[dict[str, str]]]] = {}
         self.on_log: Callable[[int, str, str, str, int, str], None] = lambda *line: None
-        self.connect_out: Callable[[Channel, str, int], Any] | None = None
+        self.connect_out: Callable[[Any], None] | None = None
         self.on_stop: Callable[[str], None] = lambda how: None
-        self.stolen: Callable[[], list[dict[str, Any]]] = list
-        """What a standby pair's database holds (`recover`)."""
+        self.recoverable: list[Any] = []
+        """Legs of a dead switch in the database that a standby pair shares (`recovery`)."""
+        self.standby = False
+        self.hash: dict[tuple[str, str], str] = {}
         self.traffic = settings.traffic
         self.profiles = set(settings.profiles)
         self.gateways = dict(settings.gateways)
@@ -149,11 +153,11 @@ class Switch:
         ):
             raise Refused("DESTINATION_OUT_OF_ORDER")
         if self._this_second >= self.sps:
-            self.log(2, "Throttle Error! %d" % self._this_second, file="switch_core_session.c",
+            self.log(2, f"Throttle Error! {self._this_second}", file="switch_core_session.c",
                      function="switch_core_session_request_uuid", line=2434)  # fmt: skip
             raise Refused("DESTINATION_OUT_OF_ORDER")
         if len(self.channels) >= self.max_sessions:
-            self.log(2, "Over Session Limit! %d" % self.max_sessions, file="switch_core_session.c",
+            self.log(2, f"Over Session Limit! {self.max_sessions}", file="switch_core_session.c",
                      function="switch_core_session_request_uuid", line=2442)  # fmt: skip
             raise Refused("DESTINATION_OUT_OF_ORDER")
 
@@ -244,10 +248,16 @@ class Switch:
             at.origin("STARTUP", "switch_core.c", "switch_core_init_and_modload", 2375),
             before=(("Event-Info", "System Ready"),),
         )
-        self.threads.after(self.heartbeat_s, self._heartbeat)
+        self.restart_heartbeat()
+
+    def restart_heartbeat(self) -> None:
+        """Count the interval from now on, for example because it has changed."""
+        if self._beat is not None:
+            self._beat.cancel()
+        self._beat = self.threads.after(self.heartbeat_s, self._heartbeat)
 
     def _heartbeat(self) -> None:
-        self.threads.after(self.heartbeat_s, self._heartbeat)
+        self.restart_heartbeat()
         self._count_second()
         self.desk.fire(
             at.HEARTBEAT,

@@ -113,5 +113,3 @@ class Stream:
             ip=f"198.51.100.{rng.randrange(2, 250)}",
             port=5060,
         )
-
-

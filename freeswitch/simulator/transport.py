@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 
 import trio
+import trio.lowlevel
 
 HIGH_WATER = 64 * 1024
 """So many kept bytes make the connection count as congested, like a send buffer that is full."""
@@ -147,7 +148,7 @@ class Wire:
         if self.drip_bytes_s:
             await trio.sleep(0.05)
         elif self.segment:
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
 
     async def receive(self) -> bytes:
         """Return what the peer sent, empty when it is gone."""

@@ -1,6 +1,6 @@
 """Commands that make calls or join them: originate, uuid_bridge."""
 
-from freeswitch.simulator import bridge, originate
+from freeswitch.simulator import joining, originate
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.timing import Thread
 
@@ -43,14 +43,6 @@ def uuid_bridge(call: Call) -> str:
     if len(words) != 2:
         return "-USAGE: <uuid> <other_uuid>\n"
     first, second = (call.switch.channels.get(word) for word in words)
-    if first is None or second is None or first is second or first.down or second.down:
+    if first is None or second is None or first is second or not joining.join(first, second):
         return "-ERR Invalid uuid\n"
-    if not (first.answered or second.answered):
-        return "-ERR Invalid uuid\n"
-    if not first.answered and not first.early and not (second.answered or second.early):
-        return "-ERR Invalid uuid\n"
-    bridge.join(first, second)
-    return f"+OK {second.uuid}\n"
-
-
-
+    return f"+OK {words[1]}\n"

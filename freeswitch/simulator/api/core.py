@@ -7,15 +7,21 @@ from freeswitch.simulator import origins as at
 from freeswitch.simulator.api import Call, command, run_line, split_words
 from freeswitch.simulator.channel import is_true
 from freeswitch.simulator.settings import VERSION, VERSION_FULL, VERSION_HUMAN
+from freeswitch.simulator.switch import Switch
 from freeswitch.simulator.timing import Thread
 
 
 @command("status")
 def status(call: Call) -> str:
-    sw = call.switch
+    return status_text(call.switch)
+
+
+def status_text(sw: Switch) -> str:
+    """Return what ``status`` answers."""
+    ready = "not ready" if sw.paused_inbound or sw.paused_outbound or sw.shutting_down else "ready"
     return (
         f"UP {sw.uptime_text()}\n"
-        f"FreeSWITCH (Version {VERSION} {VERSION_HUMAN}) is ready\n"
+        f"FreeSWITCH (Version {VERSION} {VERSION_HUMAN}) is {ready}\n"
         f"{sw.sessions_since_startup} session(s) since startup\n"
         f"{len(sw.channels)} session(s) - peak {sw.sessions_peak}, last 5min {sw.sessions_peak_five} \n"
         f"{sw.current_sps()} session(s) per Sec out of max {sw.sps}, peak {sw.sps_peak}, last 5min {sw.sps_peak_five} \n"
@@ -157,7 +163,7 @@ def hupall(call: Call) -> str:
     cause = lifecycle.cause_of(words[0]) if words else "MANAGER_REQUEST"
     for channel in list(call.switch.channels.values()):
         if len(words) < 3 or channel.get(words[1]) == words[2]:
-            lifecycle.hang_up(channel, cause)
+            channel.hang_up(cause)
     if len(words) >= 3:
         return f"+OK hangup all channels matching [{words[1]}]=[{words[2]}] with cause: {cause}\n"
     return f"+OK hangup all channels with cause {cause}\n"
@@ -282,7 +288,12 @@ def json_status(call: Call) -> str:
                     "peak5Min": sw.sessions_peak_five,
                     "limit": sw.max_sessions,
                 },
-                "rate": {"current": sw.current_sps(), "max": sw.sps, "peak": sw.sps_peak, "peak5Min": sw.sps_peak_five},
+                "rate": {
+                    "current": sw.current_sps(),
+                    "max": sw.sps,
+                    "peak": sw.sps_peak,
+                    "peak5Min": sw.sps_peak_five,
+                },
             },
             "idleCPU": {"used": sw.min_idle_cpu, "allowed": round(sw.idle_cpu(), 6)},
             "stackSizeKB": {"current": 240, "max": 8192},

@@ -92,7 +92,9 @@ def _call_rows(switch: Switch, *, bridged_only: bool, detailed: bool) -> list[Ro
         theirs = channel_row(other) if other is not None else {}
         for name in CHANNEL_COLUMNS if detailed else _B_COLUMNS:
             row[f"b_{name}"] = theirs.get(name, "")
-        row["call_created_epoch"] = str(channel.profile.bridged // 1_000_000) if other and channel.profile else ""
+        row["call_created_epoch"] = (
+            str(channel.profile.bridged // 1_000_000) if other and channel.profile else ""
+        )
         rows.append(row)
     return rows
 
@@ -184,13 +186,20 @@ def show(call: Call) -> str:
     if not words:
         return _USAGE
     if words[0].lower() == "status":
-        from freeswitch.simulator.api.core import status
+        from freeswitch.simulator.api.core import status_text
 
-        return status(call)
+        return status_text(call.switch)
     if not call.switch.settings.sql:
         return "-ERR SQL disabled, no data available!\n"
     name = words[0].lower()
-    if name.rstrip("s") == "modul" or name in ("modules", "api", "application", "codec", "endpoint", "dialplan"):
+    if name.rstrip("s") == "modul" or name in (
+        "modules",
+        "api",
+        "application",
+        "codec",
+        "endpoint",
+        "dialplan",
+    ):
         return _interfaces(name, words)
     table = _TABLES.get(name)
     if table is None:
@@ -201,7 +210,9 @@ def show(call: Call) -> str:
         count = True
     elif len(words) > 2 and words[1].lower() == "like":
         rows = _like(rows, words[2])
-    form = words[words.index("as") + 1].lower() if "as" in words and words.index("as") + 1 < len(words) else ""
+    form = (
+        words[words.index("as") + 1].lower() if "as" in words and words.index("as") + 1 < len(words) else ""
+    )
     return _render(rows, form, count=count)
 
 
@@ -238,10 +249,17 @@ def _interfaces(name: str, words: list[str]) -> str:
         {"type": "api", "name": "status", "ikey": "mod_commands", "filename": "mod_commands.so"},
         {"type": "application", "name": "bridge", "ikey": "mod_dptools", "filename": "mod_dptools.so"},
         {"type": "endpoint", "name": "sofia", "ikey": "mod_sofia", "filename": "mod_sofia.so"},
-        {"type": "application", "name": "conference", "ikey": "mod_conference", "filename": "mod_conference.so"},
+        {
+            "type": "application",
+            "name": "conference",
+            "ikey": "mod_conference",
+            "filename": "mod_conference.so",
+        },
         {"type": "codec", "name": "G.711 ulaw", "ikey": "CORE_PCM_MODULE", "filename": ""},
     ]
     if not name.startswith("mod"):
         rows = [row for row in rows if row["type"] == name]
-    form = words[words.index("as") + 1].lower() if "as" in words and words.index("as") + 1 < len(words) else ""
+    form = (
+        words[words.index("as") + 1].lower() if "as" in words and words.index("as") + 1 < len(words) else ""
+    )
     return _render(rows, form, count=False)

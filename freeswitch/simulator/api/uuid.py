@@ -1,8 +1,9 @@
 """The uuid_* family: commands about one channel."""
 
-from freeswitch.simulator import apps, bridge, lifecycle, people
 from freeswitch.simulator import channel as ch
+from freeswitch.simulator import holding, lifecycle, people
 from freeswitch.simulator import origins as at
+from freeswitch.simulator import transfer as transfer_module
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.wire import json_text, plain_lines, xml_text
@@ -22,8 +23,7 @@ def kill(call: Call) -> str:
     channel = _channel(call, uuid)
     if channel is None:
         return NO_CHANNEL
-    bridge.about_to_hang_up(channel)
-    lifecycle.hang_up(channel, lifecycle.cause_of(cause))
+    channel.hang_up(lifecycle.cause_of(cause))
     return "+OK\n"
 
 
@@ -36,7 +36,7 @@ def exists(call: Call) -> str:
 def answer(call: Call) -> str:
     channel = _channel(call, call.argument.strip())
     if channel is None:
-        return NO_CHANNEL
+        return "-ERROR\n"
     lifecycle.answer(channel)
     return "+OK\n"
 
@@ -45,16 +45,18 @@ def answer(call: Call) -> str:
 def pre_answer(call: Call) -> str:
     channel = _channel(call, call.argument.strip())
     if channel is None:
-        return NO_CHANNEL
+        return "-ERROR\n"
     lifecycle.pre_answer(channel)
     return "+OK\n"
 
 
 @command("uuid_ring_ready")
 def ring_ready(call: Call) -> str:
+    if not call.argument:
+        return "-USAGE: <uuid> [queued]\n"
     channel = _channel(call, call.argument.partition(" ")[0])
     if channel is None:
-        return NO_CHANNEL
+        return "-ERROR\n"
     lifecycle.ring_ready(channel)
     return "+OK\n"
 
@@ -62,11 +64,9 @@ def ring_ready(call: Call) -> str:
 @command("uuid_park")
 def park(call: Call) -> str:
     channel = _channel(call, call.argument.strip())
-    if not call.argument.strip():
-        return "-USAGE: <uuid>\n"
     if channel is None:
-        return "-ERR Can't park session\n" if call.argument else NO_CHANNEL
-    apps.go(channel, "park:", "inline", "")
+        return NO_CHANNEL
+    transfer_module.park(channel)
     return "+OK\n"
 
 
@@ -146,11 +146,11 @@ def transfer(call: Call) -> str:
     if which == "-bleg":
         if other is None:
             return "-ERR No such channel!\n"
-        apps.go(other, *where)
+        transfer_module.go(other, *where)
         return "+OK\n"
     if which == "-both" and other is not None:
-        apps.go(other, *where)
-    apps.go(channel, *where)
+        transfer_module.go(other, *where)
+    transfer_module.go(channel, *where)
     return "+OK\n"
 
 
@@ -164,8 +164,8 @@ def dual_transfer(call: Call) -> str:
         return NO_CHANNEL
     first, second = ([*text.split("/", 2), "", ""][:3] for text in words[1:])
     if channel.partner is not None:
-        apps.go(channel.partner, *second)
-    apps.go(channel, *first)
+        transfer_module.go(channel.partner, *second)
+    transfer_module.go(channel, *first)
     return "+OK\n"
 
 
@@ -176,11 +176,13 @@ def broadcast(call: Call) -> str:
         return "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
     channel = _channel(call, words[0])
     if channel is None:
-        return "-ERR No such channel!\n"
+        return "-ERR invalid uuid\n"
     which = words[2].lower() if len(words) > 2 else "aleg"
     name, twice, data = words[1].partition("::")
     message = (
-        lifecycle.execute_message(name.partition("!")[0], data) if twice else lifecycle.execute_message("playback", words[1])
+        lifecycle.execute_message(name.partition("!")[0], data)
+        if twice
+        else lifecycle.execute_message("playback", words[1])
     )
     targets = []
     if which in ("aleg", "both", "holdb"):
@@ -216,7 +218,7 @@ def send_dtmf(call: Call) -> str:
     if len(words) < 2:
         return "-USAGE: <uuid> <dtmf_data>\n"
     if _channel(call, words[0]) is None:
-        return NO_CHANNEL
+        return "-ERR Cannot locate session!\n"
     return f"+OK {words[0]} sent DTMF {words[1]}.\n"
 
 
@@ -227,7 +229,7 @@ def recv_dtmf(call: Call) -> str:
         return "-USAGE: <uuid> <dtmf_data>\n"
     channel = _channel(call, words[0])
     if channel is None:
-        return NO_CHANNEL
+        return "-ERR Cannot locate session!\n"
     keys, _, length = words[1].partition("@")
     samples = int(length) * 8 if length.isdigit() else 2000
     for key in keys:
@@ -241,49 +243,14 @@ def hold(call: Call) -> str:
     """``[off|toggle] <uuid>``: says Success whatever happened."""
     words = call.words()
     if not words:
-        return "-USAGE: [off|toggle] <uuid> [<display>]\n"
+        return "-USAGE: [off|toggle] <uuid> [<display>]\n-ERR Operation failed\n"
     verb = words[0].lower() if words[0].lower() in ("off", "toggle") else ""
     uuid = words[1] if verb and len(words) > 1 else words[0]
     channel = _channel(call, uuid)
     if channel is not None:
         off = verb == "off" or (verb == "toggle" and channel.held)
         if off:
-            unhold(channel)
+            holding.unhold(channel)
         else:
-            hold_channel(channel)
+            holding.hold(channel)
     return "+OK Success\n"
-
-
-def hold_channel(channel: Channel) -> None:
-    """Put the far end on hold: a re-INVITE, CHANNEL_HOLD and call state HELD."""
-    if not channel.answered or channel.down or channel.held:
-        return
-    channel.held = True
-    now = channel.switch.clock.now_us()
-    channel.set_call_state(ch.HELD)
-    if channel.profile is not None:
-        channel.profile.stamp("last_hold", now)
-    channel.hold_spans.append([now, 0])
-    bridge.refresh_display(channel)
-    channel.fire(at.CHANNEL_HOLD)
-
-
-def unhold(channel: Channel) -> None:
-    """Take the far end off hold; the call state goes through UNHELD to ACTIVE."""
-    if not channel.held or channel.down:
-        return
-    channel.held = False
-    now = channel.switch.clock.now_us()
-    channel.set_call_state(ch.UNHELD)
-    span = channel.hold_spans[-1]
-    span[1] = now
-    if channel.profile is not None:
-        channel.profile.stamp("hold_accum", channel.profile.hold_accum + now - span[0])
-    bridge.refresh_display(channel)
-    channel.fire(at.CHANNEL_UNHOLD)
-    channel.switch.threads.after(channel.switch.frame_delay(), _active_again, channel)
-
-
-def _active_again(channel: Channel) -> None:
-    if not channel.down and not channel.held and channel.call_state == ch.UNHELD:
-        channel.set_call_state(ch.ACTIVE)
