@@ -3,56 +3,51 @@
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from api.http.problem import bad_parameter
-from api.http.query import Query
+from api.http.query import NOTHING_ASKED
 from core.access.actors import Actor
 
 if TYPE_CHECKING:
     from api.http.operation import Operation
+    from api.http.ratelimit import Verdict
     from api.http.services import Services
 
 B = TypeVar("B")
 
 
 class Ask(Generic[B]):
-    """A request that is understood and allowed. ``body`` is of the type that the operation declares."""
+    """A request. When a handler gets it, it is understood and allowed; ``body`` is of the type that the operation
+    declares."""
 
     __slots__ = (
-        "_actor",
         "body",
         "delivered",
         "if_match",
         "operation",
-        "path",
         "query",
         "request_id",
         "scope",
         "services",
+        "someone",
         "tenant_id",
         "transport",
+        "verdict",
     )
 
-    def __init__(
-        self,
-        services: "Services",
-        operation: "Operation",
-        scope: Any,
-        request_id: str,
-        actor: Actor | None,
-        tenant_id: str,
-        query: Query,
-    ) -> None:
+    def __init__(self, services: "Services", operation: "Operation", scope: Any, request_id: str) -> None:
         self.services = services
         self.operation = operation
         self.scope = scope
         self.request_id = request_id
-        self._actor = actor
-        self.tenant_id = tenant_id
+        self.someone: Actor | None = None
+        """Who asks, if anybody said so."""
+        self.tenant_id = ""
         """The tenant that it is about: the actor's own, or the one an operator named."""
-        self.query = query
-        self.path: dict[str, str] = scope["path_params"]
-        self.body: B = None  # type: ignore[assignment]  # read later, before the handler runs
+        self.query = NOTHING_ASKED
+        self.body: B = None  # type: ignore[assignment]  # read before the handler runs
         self.if_match: int | None = None
         """The version the caller wants to change; None: any."""
+        self.verdict: Verdict | None = None
+        """What the rate limit said."""
         self.transport: tuple[Any, Any] = (None, None)
         """ASGI's receive and send, for an operation that sends its answer itself."""
         self.delivered = False
@@ -61,14 +56,15 @@ class Ask(Generic[B]):
     @property
     def actor(self) -> Actor:
         """Who asks. Only public operations have nobody, and they do not look."""
-        if self._actor is None:
+        if self.someone is None:
             raise AssertionError("a public operation asked for its actor")
-        return self._actor
+        return self.someone
 
     @property
-    def someone(self) -> Actor | None:
-        """Who asks, if anybody said so."""
-        return self._actor
+    def path(self) -> dict[str, str]:
+        """The ids in the path."""
+        found: dict[str, str] = self.scope["path_params"]
+        return found
 
     def header(self, name: bytes) -> str:
         """A header's value, or an empty text. ``name`` in lower case."""

@@ -15,6 +15,7 @@ from api.http.shapes import Body, PhoneOrTarget
 from core.errors import NotFound
 from core.model.records import CALL_STATES, Call, Leg
 from core.storage import calls as call_store
+from core.storage.listing import Page
 
 calls = Group("calls", "Live and finished calls: look, place, act, and see what happened in order.")
 
@@ -83,15 +84,19 @@ async def list_calls(ask: Ask[None]) -> Answer:
     live = ask.value("live")
     if live is None and not any(c.field in ("state", "ended_us") for c in ask.query.conditions):
         live = True
-    page = await call_store.list_calls_json(
-        ask.services.database,
-        ask.tenant_id,
-        live=live,
-        conditions=ask.query.conditions,
-        limit=ask.query.page.limit,
-        after=ask.query.page.after,
-    )
-    return page_answer(ask, page)
+
+    async def read() -> Page:
+        return await call_store.list_calls_json(
+            ask.services.database,
+            ask.tenant_id,
+            live=live,
+            conditions=ask.query.conditions,
+            limit=ask.query.page.limit,
+            after=ask.query.page.after,
+        )
+
+    key = ask.tenant_id, ask.scope["query_string"]
+    return page_answer(ask, await ask.services.call_pages.get(key, read))
 
 
 @calls.operation(
@@ -164,7 +169,7 @@ def read_values(body: object) -> dict[str, str | int | bool | float | None]:
 
 async def call_json(ask: Ask[Any], call_id: str) -> bytes:
     """The call's document. Raises `NotFound`, also for another tenant's."""
-    body = await call_store.get_call_json(ask.services.database, ask.tenant_id, call_id)
+    body = await ask.services.calls.get(ask.tenant_id, call_id)
     if body is None:
         raise NotFound(f"there is no call {call_id}", code="no_such_call")
     return body

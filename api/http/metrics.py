@@ -6,7 +6,7 @@ scrapes themselves: what they reported last is repeated here, for every switch, 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -53,10 +53,12 @@ class Metrics:
     def counts_of(self, operation: str) -> Counts:
         return self.operations.setdefault(operation, Counts())
 
-    async def render(self, services: "Services") -> bytes:
-        """All of it as text. The switches are left out while the database is out of reach."""
+    async def render(self, services: "Services", may_see: Callable[[str], bool]) -> bytes:
+        """All of it as text: of the switches those whose tenant ``may_see`` allows, and none while the database is
+        out of reach."""
         try:
-            nodes = await node_store.list_nodes(services.database)
+            found = await node_store.list_nodes(services.database)
+            nodes = [node for node in found if may_see(node.default_tenant)]
         except IrisxError:
             nodes = []
         registry = CollectorRegistry(auto_describe=False)

@@ -362,7 +362,7 @@ def meets(node: node_store.Node, asked: Condition) -> bool:
 
 
 async def _check_tenant(ask: Ask[Any], tenant_id: str) -> None:
-    async with ask.services.database.reader("*") as conn:
+    async with ask.services.database.reader("*" if ask.actor.operator else ask.tenant_id) as conn:
         if await access_tenants.get_tenant(conn, tenant_id) is None:
             raise bad_value("/default_tenant", "there is no such tenant", code="unknown")
 

@@ -7,6 +7,7 @@ of endpoints for people.
 import re
 import sys
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -364,6 +365,7 @@ _HEADERS: Schema = {
 }
 
 
+@cache
 def text() -> bytes:
     """The document as it is served and committed: indented, members in a fixed order."""
     return orjson.dumps(build(), option=orjson.OPT_INDENT_2) + b"\n"

@@ -12,6 +12,7 @@
 
 import asyncio
 import math
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -28,6 +29,7 @@ from api.http.ratelimit import Verdict
 from api.http.request_id import request_id_of
 from api.http.services import Services
 from api.http.version import API_VERSION, KNOWN_VERSIONS
+from api.http.wire import REPLY
 from core.access.actors import Actor
 from core.access.throttle import TooManyAttempts
 from core.errors import InternalError, IrisxError, NotAllowed, NotAuthenticated, NotFound, Unavailable
@@ -48,6 +50,10 @@ REVALIDATE = (b"cache-control", b"private, no-cache")
 RETRY_UNAVAILABLE_S = 2
 """What ``Retry-After`` says when a part is away: most come back within seconds."""
 
+BASE_LINES = b"".join(b"%s: %s\r\n" % header for header in BASE_HEADERS)
+_STATUS: dict[int, bytes] = {
+    status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
 _VERSIONS = {name.encode() for name in KNOWN_VERSIONS}
 
 
@@ -69,9 +75,9 @@ class Endpoint:
         began = perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = request_id_of(headers)
-        verdict: list[Verdict] = []
+        ask: Ask[Any] = Ask(self._services, self._operation, scope, request_id)
         try:
-            answer = await self._serve(scope, receive, send, headers, request_id, verdict)
+            answer = await self._serve(ask, receive, send, headers)
         except IrisxError as exc:
             answer = self.refusal(exc, request_id, scope["path"])
         except asyncio.CancelledError:
@@ -82,36 +88,24 @@ class Endpoint:
             failed = InternalError("something went wrong on our side; the log has it under this request's id")
             answer = self.refusal(failed, request_id, scope["path"])
         if answer is not None:
-            await self._send(send, answer, headers, request_id, verdict)
+            await self._send(scope, send, answer, headers, request_id, ask.verdict)
             self._counts.add(answer.status, perf_counter() - began)
 
     async def _serve(
-        self,
-        scope: Any,
-        receive: Any,
-        send: Any,
-        headers: dict[bytes, bytes],
-        request_id: str,
-        verdict: list[Verdict],
+        self, ask: Ask[Any], receive: Any, send: Any, headers: dict[bytes, bytes]
     ) -> Answer | None:
-        operation, services = self._operation, self._services
+        operation, scope = self._operation, ask.scope
         wanted = headers.get(b"api-version")
         if wanted is not None and wanted not in _VERSIONS:
             raise bad_parameter("Api-Version", f"there is only {API_VERSION}", code="unknown_version")
-        actor = await self._who(headers, scope)
-        tenant_id, limits = await self._where(actor, headers)
-        if self._guarded and actor is not None and self._permission not in actor.permissions:
-            raise NotAllowed(f"this needs the permission {self._permission}")
-        await self._limit(actor, tenant_id, limits, scope, verdict)
-        ask: Ask[Any] = Ask(
-            services,
-            operation,
-            scope,
-            request_id,
-            actor,
-            tenant_id,
-            operation.query.read(scope["query_string"]),
-        )
+        actor = ask.someone = await self._who(headers, scope)
+        limits: dict[str, Any] | None = None
+        if actor is not None:
+            ask.tenant_id, limits = await self._where(actor, headers)
+            if self._guarded and self._permission not in actor.permissions:
+                raise NotAllowed(f"this needs the permission {self._permission}")
+        await self._limit(ask, actor, limits)
+        ask.query = operation.query.read(scope["query_string"])
         if operation.if_match and b"if-match" in headers:
             ask.if_match = parse_if_match(headers[b"if-match"].decode("latin-1"))
         if operation.streaming:
@@ -148,16 +142,12 @@ class Endpoint:
 
     async def _limit_guessing(self, scope: Any) -> None:
         """Whoever sends credentials that are none is slowed down, by address."""
-        limits = self._services.limits
-        key = f"{{{self._services.address_of(scope)}}}:guesses"
-        spent = await limits.spend(key, "guesses", limits.limit_for("address", "public", None))
+        spent = await self._services.limits.spend_as_address(self._services.address_of(scope), "guesses")
         if not spent.allowed:
             raise _too_many(spent)
 
-    async def _where(self, actor: Actor | None, headers: dict[bytes, bytes]) -> tuple[str, dict[str, Any]]:
+    async def _where(self, actor: Actor, headers: dict[bytes, bytes]) -> tuple[str, dict[str, Any]]:
         """The tenant that the request is about, and its limits."""
-        if actor is None:
-            return "", {}
         named = headers.get(b"tenant")
         if named is None or named == actor.tenant_id.encode():
             return actor.tenant_id, actor.limits
@@ -167,31 +157,16 @@ class Endpoint:
             raise NotFound("there is no such tenant", code="no_such_tenant")
         return tenant_id, found
 
-    async def _limit(
-        self, actor: Actor | None, tenant_id: str, stored: dict[str, Any], scope: Any, verdict: list[Verdict]
-    ) -> None:
+    async def _limit(self, ask: Ask[Any], actor: Actor | None, stored: dict[str, Any] | None) -> None:
         limits, bucket = self._services.limits, self._operation.bucket
         if actor is None or bucket == "public":
-            address = self._services.address_of(scope)
-            verdict.append(
-                await limits.spend(f"{{{address}}}:public", bucket, limits.limit_for("address", bucket, None))
-            )
+            verdict = await limits.spend_as_address(self._services.address_of(ask.scope), "public")
         else:
-            # In a Redis cluster both buckets of a tenant live on one node: {…} is what is hashed.
-            of_caller = await limits.spend(
-                f"{{{tenant_id}}}:{bucket}:{actor.id}", bucket, limits.limit_for("caller", bucket, stored)
-            )
-            verdict.append(of_caller)
-            if of_caller.allowed:
-                of_tenant = await limits.spend(
-                    f"{{{tenant_id}}}:{bucket}",
-                    f"tenant-{bucket}",
-                    limits.limit_for("tenant", bucket, stored),
-                )
-                if not of_tenant.allowed:
-                    verdict[0] = of_tenant
-        if not verdict[0].allowed:
-            raise _too_many(verdict[0])
+            held = limits.spend_now(ask.tenant_id, actor.id, bucket, stored)
+            verdict = held or await limits.spend_as_caller(ask.tenant_id, actor.id, bucket, stored)
+        ask.verdict = verdict
+        if not verdict.allowed:
+            raise _too_many(verdict)
 
     async def _write(self, ask: Ask[Any], receive: Any, headers: dict[bytes, bytes]) -> Answer:
         operation = self._operation
@@ -239,26 +214,33 @@ class Endpoint:
 
     async def _send(
         self,
+        scope: Any,
         send: Any,
         answer: Answer,
         asked: dict[bytes, bytes],
         request_id: str,
-        verdict: list[Verdict],
+        verdict: Verdict | None,
     ) -> None:
-        status, body = answer.status, answer.body
-        headers = [*BASE_HEADERS, (b"request-id", request_id.encode()), *answer.headers]
-        if verdict:
-            headers += verdict[0].headers()
-        if answer.etag and status < 300:
-            headers += [(b"etag", b'"%s"' % answer.etag.encode()), REVALIDATE]
+        status, body, etag = answer.status, answer.body, answer.etag
+        headers = [*answer.headers, (b"request-id", request_id.encode())]
+        if verdict is not None:
+            headers += verdict.headers()
+        if etag and status < 300:
+            headers += [(b"etag", b'"%s"' % etag.encode()), REVALIDATE]
             known = asked.get(b"if-none-match")
-            if known is not None and not self._writes and matches(known.decode("latin-1"), answer.etag):
+            if known is not None and not self._writes and matches(known.decode("latin-1"), etag):
                 status, body = 304, b""
         else:
             headers.append(NO_STORE)
         if status not in (204, 304):
             headers += [(b"content-type", answer.media), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        extensions = scope.get("extensions")
+        reply = extensions.get(REPLY) if extensions else None
+        if reply is not None:
+            lines = b"".join([b"%s: %s\r\n" % header for header in headers])
+            await reply(_STATUS[status] + BASE_LINES + lines, body)
+            return
+        await send({"type": "http.response.start", "status": status, "headers": BASE_HEADERS + headers})
         await send({"type": "http.response.body", "body": body})
 
 

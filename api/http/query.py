@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -21,6 +22,9 @@ DEFAULT_LIMIT = 50
 MAX_IN = 50
 """Values in one ``in`` list."""
 MAX_QUERY_BYTES = 8192
+REMEMBERED = 256
+REMEMBERED_BYTES = 200
+"""Query strings that an operation remembers, and how long one of them may be."""
 
 Kind = Literal["text", "word", "time", "integer", "boolean"]
 
@@ -72,13 +76,16 @@ class Page(Struct, frozen=True):
     """(sort value, id) of the last row seen."""
 
 
-class Query(Struct):
-    """A query string, read."""
+class Query(Struct, frozen=True):
+    """A query string, read. Shared by requests that are the same: nobody changes it."""
 
     page: Page
     conditions: list[Condition]
     fields: str
     values: dict[str, Any]
+
+
+NOTHING_ASKED = Query(Page(), [], "", {})
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
@@ -174,12 +181,14 @@ class QueryReader:
         self._filters = {f"{f.name}[{op}]": (f, op) for f in filters for op in OPS[f.kind]}
         self._paged = paged
         self._trimmed = trimmed
-        self._nothing = Query(Page(), [], "", {})
+        # The same few queries come again and again, from pages that poll.
+        self._remembered = lru_cache(REMEMBERED)(self._read)
 
     def read(self, raw: bytes) -> Query:
         """Raises `Invalid`, naming every parameter that is wrong."""
-        if not raw and not self._required:
-            return self._nothing
+        return self._remembered(raw) if len(raw) <= REMEMBERED_BYTES else self._read(raw)
+
+    def _read(self, raw: bytes) -> Query:
         if len(raw) > MAX_QUERY_BYTES:
             raise Invalid("the query string is too long", code="query_too_long")
         limit, after, fields = DEFAULT_LIMIT, None, ""

@@ -9,7 +9,7 @@ with a bucket of its own of the same size: the limit is then a little generous, 
 import asyncio
 import math
 from collections import OrderedDict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import redis.asyncio
@@ -112,6 +112,17 @@ class _Held:
         self.local_at = monotonic()
 
 
+class _Caller:
+    """The two buckets that a caller's requests are taken from."""
+
+    __slots__ = ("of_caller", "of_tenant", "stored")
+
+    def __init__(self, stored: dict[str, Any] | None, of_caller: _Held, of_tenant: _Held) -> None:
+        self.stored = stored
+        self.of_caller = of_caller
+        self.of_tenant = of_tenant
+
+
 class RateLimits:
     """The buckets of one API process."""
 
@@ -121,14 +132,55 @@ class RateLimits:
         self._client = client
         self._defaults = DEFAULTS if defaults is None else defaults
         self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._callers: OrderedDict[tuple[str, str, str], _Caller] = OrderedDict()
         self._away_until = 0.0
         self.refused = 0
         self.asked = 0
         """Round trips to Redis."""
 
-    def limit_for(
-        self, scope: Literal["tenant", "caller", "address"], bucket: str, stored: dict[str, Any] | None
-    ) -> Limit:
+    def spend_now(
+        self, tenant_id: str, actor: str, bucket: str, stored: dict[str, Any] | None
+    ) -> Verdict | None:
+        """Take one token from a caller and from its tenant, when this process holds both; else None, and nothing is
+        taken."""
+        caller = self._callers.get((tenant_id, actor, bucket))
+        if caller is None or caller.stored is not stored:
+            return None
+        one, other = caller.of_caller, caller.of_tenant
+        if one.tokens < 1 or other.tokens < 1:
+            return None
+        now = monotonic()
+        if now >= one.until or now >= other.until:
+            return None
+        one.tokens -= 1
+        other.tokens -= 1
+        return Verdict(True, bucket, one.limit, one.left + one.tokens, 0.0)
+
+    async def spend_as_caller(
+        self, tenant_id: str, actor: str, bucket: str, stored: dict[str, Any] | None
+    ) -> Verdict:
+        """Take one token from a caller, and one from its tenant."""
+        # In a Redis cluster both live on one node: what is in braces is what is hashed.
+        key = f"{{{tenant_id}}}:{bucket}:{actor}"
+        tenant_key = f"{{{tenant_id}}}:{bucket}"
+        limits = (self._limit("caller", bucket, stored), self._limit("tenant", bucket, stored))
+        caller = _Caller(stored, self._hold(key, limits[0]), self._hold(tenant_key, limits[1]))
+        self._callers[(tenant_id, actor, bucket)] = caller
+        while len(self._callers) > MOST:
+            self._callers.popitem(last=False)
+        verdict = await self._spend(key, bucket, caller.of_caller)
+        if verdict.allowed:
+            of_tenant = await self._spend(tenant_key, f"tenant-{bucket}", caller.of_tenant)
+            if not of_tenant.allowed:
+                return of_tenant
+        return verdict
+
+    async def spend_as_address(self, address: str, bucket: str) -> Verdict:
+        """Take one token from those who are not signed in at an address."""
+        key = f"{{{address}}}:{bucket}"
+        return await self._spend(key, bucket, self._hold(key, self._defaults[("address", "public")]))
+
+    def _limit(self, scope: str, bucket: str, stored: dict[str, Any] | None) -> Limit:
         """The limit that applies: the tenant's own where it has one, else the default."""
         if stored:
             own: Limit | None = getattr(getattr(Limits.of(stored), scope), bucket)
@@ -136,38 +188,32 @@ class RateLimits:
                 return own
         return self._defaults[(scope, bucket)]
 
-    async def spend(self, key: str, name: str, limit: Limit) -> Verdict:
-        """Take one token out of the bucket ``key``."""
+    def _hold(self, key: str, limit: Limit) -> _Held:
         held = self._held.get(key)
         if held is None or held.limit != limit:
             held = self._held[key] = _Held(limit)
             while len(self._held) > MOST:
                 self._held.popitem(last=False)
-        now = monotonic()
-        if held.tokens > 0 and now < held.until:
-            held.tokens -= 1
-            return Verdict(True, name, limit, held.left + held.tokens, 0.0)
-        self._held.move_to_end(key)
-        return await self._spend_slowly(key, name, held, now)
+        else:
+            self._held.move_to_end(key)
+        return held
 
-    async def _spend_slowly(self, key: str, name: str, held: _Held, now: float) -> Verdict:
-        if now < held.closed_until:
-            return self._refuse(name, held, held.closed_until - now)
-        if now >= self._away_until:
-            # One asks for all who wait.
+    async def _spend(self, key: str, name: str, held: _Held) -> Verdict:
+        """Take one token out of a bucket: one that we hold, or one of a new batch."""
+        while True:
+            now = monotonic()
+            if held.tokens > 0 and now < held.until:
+                held.tokens -= 1
+                return Verdict(True, name, held.limit, held.left + held.tokens, 0.0)
+            if now < held.closed_until:
+                return self._refuse(name, held, held.closed_until - now)
+            if now < self._away_until:
+                return self._spend_locally(name, held, now)
+            # One asks for all who wait, and who is late tries again: every round either gives a token to somebody,
+            # closes the bucket or finds Redis away.
             if held.filling is None:
                 held.filling = asyncio.get_running_loop().create_task(self._fill(key, held))
             await asyncio.shield(held.filling)
-            if held.tokens > 0:
-                held.tokens -= 1
-                return Verdict(True, name, held.limit, held.left + held.tokens, 0.0)
-            now = monotonic()
-            if now < held.closed_until:
-                return self._refuse(name, held, held.closed_until - now)
-            if now >= self._away_until:
-                # Others were faster with what there was.
-                return await self._spend_slowly(key, name, held, now)
-        return self._spend_locally(name, held, now)
 
     async def _fill(self, key: str, held: _Held) -> None:
         limit = held.limit

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from api.http.metrics import Metrics
 from api.http.origin import Origins
 from api.http.ratelimit import RateLimits
+from api.http.share import Same, Together
 from api.http.stream_hub import StreamHub
 from api.http.timeline import Timeline
 from core.access.service import Access
@@ -18,8 +19,10 @@ from core.clock import monotonic
 from core.config import Settings
 from core.errors import Unavailable
 from core.storage import access_actors
+from core.storage import calls as call_store
 from core.storage.blobs import open_blobs
 from core.storage.database import Database
+from core.storage.listing import Page
 
 REMEMBER_TENANT_S = 5.0
 MOST_TENANTS = 1000
@@ -50,6 +53,8 @@ class Services:
         self.origins = origins
         self.streams = StreamHub(database, bus, access, metrics)
         self.timeline = Timeline(database, bus)
+        self.calls: Together[str, bytes] = Together(self._read_calls)
+        self.call_pages: Same[tuple[str, bytes], Page] = Same()
         self.started = monotonic()
         self.draining = False
         """True from the moment we are asked to stop: not ready for new work, finishing the old."""
@@ -96,6 +101,9 @@ class Services:
 
     def _forget_tenant(self, whom: str) -> None:
         self._tenants.pop(whom, None)
+
+    async def _read_calls(self, tenant_id: str, ids: list[str]) -> dict[str, bytes]:
+        return await call_store.get_calls_json(self.database, tenant_id, ids)
 
     async def leases(self, nodes: Sequence[str]) -> list[tuple[str, int]]:
         """(holder, milliseconds left) of each switch's lease; ("", 0) where nobody holds it. Raises `Unavailable`."""

@@ -9,6 +9,7 @@ from api.http.answer import Answer, json_answer
 from api.http.ask import Ask
 from api.http.lists import one_answer, page_answer
 from api.http.operation import PUBLIC, Group, Path
+from api.http.orders import visible
 from api.http.query import Filter, bool_param, int_param
 from api.http.version import API_VERSION, VERSION
 from core.errors import NotFound
@@ -137,12 +138,8 @@ async def list_incidents(ask: Ask[None]) -> Answer:
 
 
 async def get_metrics(ask: Ask[None]) -> Answer:
-    """In Prometheus' text format: requests of this process, and every switch and controller as last reported."""
-    return Answer(
-        200,
-        await ask.services.metrics.render(ask.services),
-        media=b"text/plain; version=0.0.4; charset=utf-8",
-    )
+    text = await ask.services.metrics.render(ask.services, lambda tenant_id: visible(ask, tenant_id))
+    return Answer(200, text, media=b"text/plain; version=0.0.4; charset=utf-8")
 
 
 @system.operation(

@@ -13,7 +13,7 @@ from api.http.query import Filter
 from api.http.ratelimit import Limits
 from api.http.shapes import Body, Name
 from core.access import people
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotAllowed, NotFound
 from core.ids import new_id
 from core.storage import access_filters, access_tenants
 from core.storage.access_tenants import MAIN, Tenant
@@ -74,6 +74,8 @@ async def list_tenants(ask: Ask[None]) -> Answer:
 )
 async def create_tenant(ask: Ask[NewTenant]) -> Answer:
     """Then create its first admin: `POST /v1/users` with the header `Tenant: <its id>`."""
+    if not ask.actor.operator:
+        raise NotAllowed("only operators, and keys of theirs for all tenants, create tenants")
     limits = msgspec.to_builtins(ask.body.limits) if ask.body.limits is not None else {}
     async with ask.services.database.system() as conn:
         tenant = await access_tenants.insert_tenant(
@@ -130,7 +132,7 @@ async def update_tenant(ask: Ask[TenantChange]) -> Answer:
 async def delete_tenant(ask: Ask[None]) -> Answer:
     """409 while it has active users or live calls. Its records stay until they are erased on purpose."""
     tenant_id = ask.path["tenant_id"]
-    async with ask.services.database.system() as conn:
+    async with ask.services.database.tenant(_sight(ask)) as conn:
         tenant = _found(await access_tenants.get_tenant(conn, tenant_id, lock=True), ask)
         people.check_version(tenant.version, ask.if_match)
         _not_main(tenant_id)
@@ -205,7 +207,7 @@ async def get_tenant_limits(ask: Ask[None]) -> Answer:
 async def put_tenant_limits(ask: Ask[Limits]) -> Answer:
     """They count within seconds, in every API process."""
     tenant_id = ask.path["tenant_id"]
-    async with ask.services.database.system() as conn:
+    async with ask.services.database.tenant(_sight(ask)) as conn:
         _found(await access_tenants.get_tenant(conn, tenant_id, lock=True), ask)
         await access_tenants.put_limits(conn, tenant_id, msgspec.to_builtins(ask.body))
     await ask.services.access.revoked(tenant_id)
@@ -214,7 +216,7 @@ async def put_tenant_limits(ask: Ask[Limits]) -> Answer:
 
 async def _change(ask: Ask[Any], *, name: str | None = None, state: str | None = None) -> Tenant:
     tenant_id = ask.path["tenant_id"]
-    async with ask.services.database.system() as conn:
+    async with ask.services.database.tenant(_sight(ask)) as conn:
         tenant = _found(await access_tenants.get_tenant(conn, tenant_id, lock=True), ask)
         people.check_version(tenant.version, ask.if_match)
         tenant = await access_tenants.update_tenant(conn, tenant_id, name=name, state=state)

@@ -1,6 +1,6 @@
 """The two protocols that uvicorn runs for us, with what it does not offer.
 
-HTTP: a limit for headers (llhttp has none, so a client could send them for ever), a deadline for them (a client that
+HTTP: answers in one write, a limit for headers (llhttp has none, so a client could send them for ever), a deadline for them (a client that
 sends one byte a second holds a connection), and a way to cut a client that does not read.
 
 WebSocket: frames that are encoded once and written to any number of clients as they are. A server's frames are not
@@ -9,13 +9,16 @@ cost an encoding of its own.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 EXTENSION = "irisx.wire"
 """The key in ``scope["extensions"]`` under which a `Wire` is found."""
+REPLY = "irisx.reply"
+"""The key under which an HTTP request finds what sends a whole answer in one write."""
 CUT = "irisx.cut"
 """The key under which an HTTP request finds what ends its connection."""
 MAX_HEAD = 32 * 1024
@@ -99,6 +102,8 @@ class Http(HttpToolsProtocol):
         self._head = -1
         self._stop_timer()
         super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            self.scope["extensions"][REPLY] = partial(_reply, self.cycle)  # type: ignore[assignment]  # ours
 
     def cut(self) -> None:
         """End the connection now, whatever still waits to be written."""
@@ -121,6 +126,31 @@ class Socket(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         self.scope["extensions"][EXTENSION] = Wire(self, self.writable)  # type: ignore[assignment]  # ours
         await super().run_asgi()
+
+
+async def _reply(cycle: RequestResponseCycle, head: bytes, body: bytes) -> None:
+    """Answer the request of ``cycle`` with a whole response: ``head`` is the status line and header lines.
+
+    One write instead of two, and no look at every header: on a machine where a system call is dear this is a fifth
+    of a short answer's cost. The rest is what the cycle itself does at the end of a response.
+    """
+    if cycle.flow.write_paused and not cycle.disconnected:
+        await cycle.flow.drain()
+    if cycle.disconnected:
+        return
+    cycle.response_started = True
+    cycle.waiting_for_100_continue = False
+    lines = [head]
+    lines += [b"%s: %s\r\n" % header for header in cycle.default_headers]
+    if not cycle.keep_alive:
+        lines.append(b"connection: close\r\n")
+    lines += [b"\r\n", body]
+    cycle.transport.write(b"".join(lines))
+    cycle.response_complete = True
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -1,0 +1,110 @@
+"""The document that is served is complete, valid, committed, and says the same as the routes."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from api.app import create_app
+from api.http import openapi
+from api.http.operation import PUBLIC, SIGNED_IN
+from api.http.table import OPERATIONS
+from core.access.roles import PERMISSIONS
+from core.config import Settings
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = msgspec.json.decode(openapi.text())
+EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.route}")
+
+
+def described(operation: Any) -> dict[str, Any]:
+    found: dict[str, Any] = DOCUMENT["paths"][operation.route][operation.method.lower()]
+    return found
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert not list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors())
+
+
+def test_the_committed_document_is_the_present_one() -> None:
+    committed = (ROOT / "dashboards" / "openapi.json").read_bytes()
+    assert committed == openapi.text(), "run: python -m api.http.openapi > dashboards/openapi.json"
+
+
+def test_the_table_of_endpoints_for_people_is_the_present_one() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    assert openapi.markdown().strip() in page, "docs/api.md: run python -m api.http.openapi --markdown"
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    names = [operation.name for operation in OPERATIONS]
+    assert len(set(names)) == len(names)
+
+
+@EACH
+def test_every_operation_says_what_it_is(operation: Any) -> None:
+    page = described(operation)
+    assert page["summary"] and len(page["description"]) > 20
+    assert page["tags"] == [operation.tag]
+    assert operation.tag in [tag["name"] for tag in DOCUMENT["tags"]]
+    assert page["operationId"] == operation.name
+
+
+@EACH
+def test_every_operation_says_how_it_answers_and_refuses(operation: Any) -> None:
+    responses = described(operation)["responses"]
+    success = responses[str(operation.status)]
+    assert ("content" in success) == (operation.answers is not None)
+    assert "429" in responses
+    assert "400" in responses
+    if operation.permission != PUBLIC:
+        assert "401" in responses
+    if operation.permission not in (PUBLIC, SIGNED_IN):
+        assert "403" in responses
+
+
+@EACH
+def test_every_operation_names_who_may_use_it(operation: Any) -> None:
+    assert operation.permission in PERMISSIONS or operation.permission in (PUBLIC, SIGNED_IN)
+    page = described(operation)
+    assert page["x-permission"] == operation.permission
+    assert (page.get("security") == []) == (operation.permission == PUBLIC)
+
+
+def test_only_these_need_no_credential() -> None:
+    public = {operation.name for operation in OPERATIONS if operation.permission == PUBLIC}
+    assert public == {"login", "refresh", "logout", "get_live", "get_ready", "get_version"}
+
+
+def test_nothing_is_served_that_is_not_declared() -> None:
+    """Every route belongs to an operation, so no route is without a permission; three are no operations."""
+    application = create_app(Settings(secret="x" * 32))
+    undeclared = []
+    served = set()
+    for route in application.litestar.routes:
+        for handler in getattr(route, "route_handlers", None) or [route.route_handler]:  # type: ignore[union-attr]
+            operation = handler.opt.get("operation")
+            if operation is not None:
+                served.add((operation.method, operation.route))
+            elif "OPTIONS" not in getattr(handler, "http_methods", ()):
+                undeclared.append(route.path)
+    assert sorted(undeclared) == ["/v1/openapi.json", "/v1/stream"]
+    assert served == {(operation.method, operation.route) for operation in OPERATIONS}
+
+
+def test_a_phone_never_rings_without_an_idempotency_key() -> None:
+    required = {operation.name for operation in OPERATIONS if operation.idempotency == "required"}
+    assert required >= {"originate_call", "create_conference", "add_participant"}
+
+
+def test_bodies_refuse_members_that_they_do_not_have() -> None:
+    for operation in OPERATIONS:
+        if operation.body is not None and isinstance(operation.body, type) and operation.body is not dict:
+            fields = getattr(operation.body, "__struct_config__", None)
+            assert fields is None or fields.forbid_unknown_fields, operation.name
+
+
+def test_the_document_is_json_that_browsers_can_hold() -> None:
+    assert msgspec.json.decode(openapi.text())["info"]["title"] == "IRISX"

@@ -1,0 +1,268 @@
+"""Two tenants with the same things. Whatever endpoint there is, now or later: one never sees or touches the other's.
+
+The requests are made from the OpenAPI document, so an endpoint that is added is tried without anybody thinking of
+it; an id parameter that this file cannot fill fails the test.
+"""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from api.http import openapi
+from api.http.operation import PUBLIC, SIGNED_IN
+from api.http.table import OPERATIONS
+from core import log
+from core.access.roles import BUILT_IN, EVERYTHING
+from core.clock import now_us
+from core.ids import new_id
+from core.model.records import Change, Recording
+from core.storage import jobs
+from msgspec.structs import replace
+
+from tests.api.conftest import Connect
+from tests.api.harness import Api, Person
+
+pytestmark = pytest.mark.asyncio_loop
+
+ADMIN = BUILT_IN["admin"].permissions
+DOCUMENT = json.loads(openapi.text())
+GUARDED = [operation for operation in OPERATIONS if operation.permission != PUBLIC]
+
+
+class Belongings:
+    """One tenant's things, by the names that paths use."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, str] = {}
+        self.key = ""
+        self.person: Person
+        self.mark = ""
+        """A text that is in everything of this tenant and in nothing of another's."""
+
+
+async def belongings(api: Api, name: str) -> Belongings:
+    """A tenant that has one of everything."""
+    own = Belongings()
+    tenant = await api.tenant(name)
+    own.mark = tenant
+    own.key = await api.key(ADMIN, tenant)
+    own.person = await api.person("admin", tenant_id=tenant)
+    node = await api.node(tenant_id=tenant)
+    call = await api.call(node, tenant_id=tenant)
+    leg = replace(
+        call.legs[0],
+        conference=f"{tenant}.sales",
+        conference_member="7",
+        recordings=(Recording(call.legs[0].uuid, f"recordings/{tenant}/rec_1.wav", call.created_us),),
+    )
+    call = replace(call, legs=(leg,), version=2, conference=f"{tenant}.sales")
+    entered = Change(
+        "conference.created", call, now_us(), {"conference": f"{tenant}.sales", "instance": tenant, "leg": leg.uuid}
+    )
+    over = await api.call(node, tenant_id=tenant)
+    gone = replace(over.legs[0], state="ended", hangup_us=now_us(), hangup_cause="NORMAL_CLEARING")
+    ended = replace(over, state="ended", ended_us=now_us(), legs=(gone,), version=2)
+    await api.store(node, entered, Change("call.ended", ended, now_us()))
+    entry = (await log.read(api.database, tenant, limit=1))[0]
+    role = await api.ask("POST", "/v1/roles", own.key, {"name": "Own", "permissions": ["calls:read"]})
+    made = await api.ask("POST", "/v1/api-keys", own.key, {"name": "Own", "scopes": ["calls:read"]})
+    sessions = await api.ask("GET", "/v1/users/me/sessions", own.person.token)
+    conference = await api.ask("GET", "/v1/conferences", own.key)
+    cdr = await api.ask("GET", "/v1/cdrs", own.key)
+    own.ids = {
+        "tenant_id": tenant,
+        "node_id": node,
+        "call_id": call.id,
+        "recording_id": "rec_1",
+        "cdr_id": cdr.json()["data"][0]["id"],
+        "conference_id": conference.json()["data"][0]["id"],
+        "member": leg.uuid,
+        "event_id": json.loads(entry)["id"],
+        "job_id": await jobs.create_job(api.database, tenant, kind="export"),
+        "user_id": own.person.id,
+        "role_id": role.json()["id"],
+        "key_id": made.json()["key"]["id"],
+        "session_id": sessions.json()["data"][0]["id"],
+    }
+    return own
+
+
+def example(schema: dict[str, Any], ids: dict[str, str]) -> Any:
+    """A value that a schema accepts, with the required members only."""
+    while "$ref" in schema:
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        return example(schema["anyOf"][0], ids)
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type")
+    if kind == "object":
+        return {
+            name: ids[name] if name in ids else example(schema["properties"][name], ids)
+            for name in schema.get("required", [])
+        }
+    if kind == "array":
+        return [example(schema["items"], ids)] * schema.get("minItems", 0)
+    if kind == "boolean":
+        return True
+    if kind in ("integer", "number"):
+        return schema.get("minimum", 1)
+    for text in (
+        "+14155550100", "12", "calls:read", "someone@example.org", "NORMAL_CLEARING",
+        "esl://:x@127.0.0.1:8021", "sofia/x/{number}", "pause",
+    ):  # fmt: skip
+        if re.search(schema.get("pattern", ""), text) and len(text) >= schema.get("minLength", 0):
+            return text
+    raise AssertionError(f"no example for {schema}")
+
+
+def request_for(operation: Any, ids: dict[str, str]) -> tuple[str, str, Any, dict[str, str]]:
+    """A well-formed request for ``operation`` about these things."""
+    path = operation.route
+    for part in operation.paths:
+        path = path.replace(f"{{{part.name}}}", ids[part.name])
+    body = None
+    if operation.body is not None:
+        content = DOCUMENT["paths"][operation.route][operation.method.lower()]["requestBody"]["content"]
+        body = example(content["application/json"]["schema"], ids)
+    headers = {"Idempotency-Key": new_id("idem")} if operation.idempotency == "required" else {}
+    return operation.method, path, body, headers
+
+
+BODY_NEEDS = {"play_call": {"path": "ivr/hello.wav"}, "add_participant": {"to": "+14155550100"}}
+
+
+async def test_nothing_of_another_tenant_is_found_by_its_id(connect: Connect) -> None:
+    async with connect() as api:
+        theirs = await belongings(api, "Theirs")
+        mine = await belongings(api, "Mine")
+        everything = await api.key(EVERYTHING, mine.mark)
+        before = await everything_of(api, theirs)
+        tried = 0
+        for operation in GUARDED:
+            if not operation.paths:
+                continue
+            method, path, body, headers = request_for(operation, theirs.ids)
+            body = {**(body or {}), **BODY_NEEDS[operation.name]} if operation.name in BODY_NEEDS else body
+            token = mine.person.token if operation.permission == SIGNED_IN else everything
+            if operation.streaming:
+                continue
+            answer = await api.ask(method, path, token, body, headers)
+            assert answer.status_code == 404, f"{operation.name}: {answer.status_code} {answer.text}"
+            tried += 1
+        assert tried >= 55
+        assert await everything_of(api, theirs) == before
+
+
+async def test_their_ids_are_found_by_themselves(connect: Connect) -> None:
+    """The other side of the test above: those 404 are not because the ids are wrong."""
+    async with connect() as api:
+        own = await belongings(api, "Own")
+        for operation in GUARDED:
+            if operation.method == "GET" and operation.paths and operation.permission in ADMIN:
+                _, path, _, _ = request_for(operation, own.ids)
+                answer = await api.ask("GET", path, own.key)
+                assert answer.status_code == 200, f"{operation.name}: {answer.text}"
+
+
+async def test_no_list_shows_another_tenants_things(connect: Connect) -> None:
+    async with connect() as api:
+        theirs = await belongings(api, "Theirs")
+        mine = await belongings(api, "Mine")
+        foreign = {*theirs.ids.values()} - {"rec_1"}
+        for operation in GUARDED:
+            if operation.method != "GET" or operation.paths or operation.streaming:
+                continue
+            if operation.permission not in ADMIN and operation.permission != SIGNED_IN:
+                continue
+            token = mine.person.token if operation.permission == SIGNED_IN else mine.key
+            answer = await api.ask("GET", operation.route, token)
+            assert answer.status_code in (200, 503), f"{operation.name}: {answer.text}"
+            seen = [one for one in foreign if one in answer.text]
+            assert not seen, f"{operation.name} shows {seen}"
+
+
+async def test_an_order_about_another_tenants_call_is_never_given(connect: Connect) -> None:
+    async with connect() as api:
+        theirs = await belongings(api, "Theirs")
+        mine = await belongings(api, "Mine")
+        async with api.owner(theirs.ids["node_id"]) as got:
+            for operation in GUARDED:
+                if operation.bucket == "calls" and operation.paths:
+                    method, path, body, headers = request_for(operation, theirs.ids)
+                    body = {**(body or {}), **BODY_NEEDS[operation.name]} if operation.name in BODY_NEEDS else body
+                    answer = await api.ask(method, path, mine.key, body, headers)
+                    assert answer.status_code in (403, 404), f"{operation.name}: {answer.text}"
+        assert got == []
+
+
+async def test_a_call_cannot_be_joined_with_another_tenants(connect: Connect) -> None:
+    async with connect() as api:
+        theirs = await belongings(api, "Theirs")
+        mine = await belongings(api, "Mine")
+        answer = await api.ask(
+            "POST",
+            "/v1/conferences",
+            mine.key,
+            {"name": "mine", "call_id": theirs.ids["call_id"]},
+            {"Idempotency-Key": new_id("idem")},
+        )
+        assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("named", ["theirs", "nobody"])
+async def test_naming_another_tenant_is_as_if_it_did_not_exist(connect: Connect, named: str) -> None:
+    async with connect() as api:
+        tenant = await api.tenant("Theirs") if named == "theirs" else new_id("tnt")
+        mine = await api.key(ADMIN, await api.tenant("Mine"))
+        answer = await api.ask("GET", "/v1/calls", mine, headers={"Tenant": tenant})
+        assert answer.status_code == 404
+        assert answer.json()["code"] == "no_such_tenant"
+
+
+async def test_an_operator_may_name_any_tenant(connect: Connect) -> None:
+    async with connect() as api:
+        theirs = await belongings(api, "Theirs")
+        operator = await api.operator_key()
+        answer = await api.ask("GET", "/v1/calls", operator, headers={"Tenant": theirs.mark})
+        assert theirs.ids["call_id"] in answer.text
+        assert theirs.ids["call_id"] not in (await api.ask("GET", "/v1/calls", operator)).text
+
+
+async def test_without_a_credential_every_endpoint_says_401(connect: Connect) -> None:
+    async with connect() as api:
+        for operation in GUARDED:
+            ids = {part.name: f"x_{number}" for number, part in enumerate(operation.paths)}
+            path = operation.route.format(**ids)
+            for token in ("", "irx_" + "0" * 26 + "_" + "0" * 52, "eyJhbGciOiJub25lIn0.e30."):
+                answer = await api.ask(operation.method, path, token)
+                assert answer.status_code == 401, f"{operation.name}: {answer.text}"
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+                assert answer.json()["code"] in ("no_credential", "bad_credential", "bad_token")
+
+
+async def test_a_key_that_lacks_the_scope_is_refused_everywhere(connect: Connect) -> None:
+    async with connect() as api:
+        for operation in GUARDED:
+            if operation.permission == SIGNED_IN:
+                continue
+            scopes = EVERYTHING - {operation.permission}
+            key = await api.key(scopes, all_tenants=True)
+            ids = {part.name: f"x_{number}" for number, part in enumerate(operation.paths)}
+            answer = await api.ask(operation.method, operation.route.format(**ids), key)
+            assert answer.status_code == 403, f"{operation.name}: {answer.text}"
+            assert operation.permission in answer.json()["detail"]
+
+
+async def everything_of(api: Api, own: Belongings) -> dict[str, str]:
+    """All that a tenant can see of itself, without what changes by looking."""
+    seen = {}
+    for operation in GUARDED:
+        if operation.method == "GET" and operation.permission in ADMIN and not operation.streaming:
+            if operation.answers is str or operation.tag == "system":
+                continue
+            _, path, _, _ = request_for(operation, own.ids)
+            seen[operation.name] = (await api.ask("GET", path, own.key)).text
+    seen.pop("list_api_keys")  # shows the last use
+    return seen
