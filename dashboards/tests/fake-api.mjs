@@ -26,7 +26,8 @@ function chance(seed) {
 }
 
 export class Platform {
-  constructor({ calls = 60, seed = 7 } = {}) {
+  constructor({ calls = 60, seed = 7, most = 150 } = {}) {
+    this.most = most;
     this.random = chance(seed);
     this.log = [];
     this.oldest = 1;
@@ -86,15 +87,15 @@ export class Platform {
     this.made += 1;
     return `${prefix}_01jd${Date.now().toString(36)}${String(this.made).padStart(6, '0')}`;
   }
-  note(type, resource, data) {
+  note(type, resource, data, at = Date.now() * 1000) {
     const seq = this.head + 1;
     const now = new Date().toISOString();
-    const entry = { seq, id: `evt_${String(seq).padStart(10, '0')}`, type, occurred_at: now, recorded_at: now, resource, data, causation_id: '', request_id: '', schema_version: 1 };
+    const entry = { seq, id: `evt_${String(seq).padStart(10, '0')}`, type, occurred_at: new Date(at / 1000).toISOString(), recorded_at: now, resource, data, causation_id: '', request_id: '', schema_version: 1 };
     this.log.push(entry);
     for (const follower of this.followers) follower.offer(entry);
     return entry;
   }
-  change(type, call, data = {}) {
+  change(type, call, data = {}, at = undefined) {
     call.version += 1;
     const copy = structuredClone(call);
     if (call.state === 'ended') {
@@ -102,7 +103,7 @@ export class Platform {
       this.ended.unshift(copy);
       this.ended.length = Math.min(this.ended.length, 3000);
     } else this.calls.set(call.id, call);
-    this.note(type, call.id, { call: copy, ...data });
+    this.note(type, call.id, { call: copy, ...data }, at);
     return copy;
   }
   #leg(call, direction, at, extra = {}) {
@@ -115,7 +116,7 @@ export class Platform {
       created_us: at, ringing_us: at + 120_000, version: 0, ...(outbound ? { direction: 'outbound' } : {}), ...(this.random() < 0.4 ? { caller_name: this.pick(['Maria Lopez', 'Ben Okafor', 'ACME Ltd', 'Jun Tanaka', 'Léa Martin']) } : {})
     };
     call.legs = [this.#leg(call, outbound ? 'outbound' : 'inbound', at)];
-    this.change('call.created', call);
+    this.change('call.created', call, {}, at);
     if (settled) {
       const roll = this.random();
       if (roll > 0.12) this.answer(call, at + 4e6);
@@ -128,7 +129,7 @@ export class Platform {
     call.state = 'answered';
     call.answered_us = at;
     call.legs[0] = { ...call.legs[0], state: 'answered', answered_us: at };
-    return this.change('call.answered', call, { leg: call.legs[0].uuid });
+    return this.change('call.answered', call, { leg: call.legs[0].uuid }, at);
   }
   bridge(call, at = Date.now() * 1000) {
     if (call.legs.length < 2) {
@@ -136,12 +137,12 @@ export class Platform {
     }
     call.legs = call.legs.map((leg) => ({ ...leg, bridged_us: at, state: 'answered' }));
     call.state = 'bridged';
-    return this.change('call.bridged', call, { leg: call.legs[0].uuid });
+    return this.change('call.bridged', call, { leg: call.legs[0].uuid, other_leg: call.legs[1].uuid }, at);
   }
   hold(call, at = Date.now() * 1000) {
     call.state = 'held';
     call.legs = call.legs.map((leg, n) => (n ? leg : { ...leg, held_since_us: at }));
-    return this.change('call.held', call, { leg: call.legs[0].uuid });
+    return this.change('call.held', call, { leg: call.legs[0].uuid }, at);
   }
   unhold(call) {
     call.state = 'bridged';
@@ -169,11 +170,16 @@ export class Platform {
     this.conferences.set('conf_01', { id: 'conf_01', name: 'tnt_main.daily-standup', node: 'node_00', call_id: members[0]?.id ?? '', live: true, created_us: Date.now() * 1000 - 600e6, ended_us: 0, members: members.map((call, n) => ({ id: String(n + 1), leg: call.legs[0].uuid, caller: call.caller, caller_name: call.caller_name ?? '', destination: call.destination, direction: 'inbound', muted: n === 2 })) });
   }
 
+  /** A new call, and nothing else. */
+  happenCreate() {
+    return this.#begin(Date.now() * 1000);
+  }
+
   /** One thing happens somewhere, as on a busy switch. */
   happen() {
     const roll = this.random();
     const live = [...this.calls.values()];
-    if (live.length < 20 || (roll < 0.2 && live.length < 400)) return void this.#begin(Date.now() * 1000);
+    if (live.length < 20 || (roll < 0.2 && live.length < this.most)) return void this.#begin(Date.now() * 1000);
     const call = this.pick(live);
     if (call.state === 'ringing') {
       if (this.random() < 0.75) this.answer(call);
@@ -209,8 +215,8 @@ class Refusal extends Error {
 
 const PERMISSIONS = ['api-keys', 'calls', 'cdrs', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`));
 
-export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600 } = {}) {
-  const platform = new Platform({ calls });
+export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenSeconds = 600 } = {}) {
+  const platform = new Platform({ calls, most });
   const tokens = new Map();
   const cookies = new Set();
   const replies = new Map();
@@ -275,7 +281,6 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
     ['POST', '/v1/calls', (_, { body, key }) => {
       if (!key) throw new Refusal(400, 'idempotency_key_missing', 'placing a call needs an Idempotency-Key');
       if (!/^\S+$/.test(body.to ?? '')) throw new Refusal(400, 'invalid_request', 'to: say whom to dial', [{ pointer: '/to', code: 'invalid', detail: 'say whom to dial' }]);
-      platform.happen();
       const call = { id: platform.id('call'), tenant_id: 'tnt_main', node: 'node_00', direction: 'outbound', state: 'ringing', caller: body.from ?? '+442079460000', destination: body.to, created_us: Date.now() * 1000, version: 0, legs: [] };
       call.legs = [{ uuid: randomUUID(), direction: 'outbound', state: 'ringing', caller: call.caller, destination: body.to, created_us: call.created_us }];
       return { call: platform.change('call.created', call), result: {} };
@@ -487,18 +492,18 @@ export async function serve({ port = 0, rate = 0, calls = 60, tokenSeconds = 600
         offer(entry) {
           if (sent < 0 || entry.seq <= sent) return;
           sent = entry.seq;
-          say({ ...entry, frame: 'event' });
+          say({ type: 'event', event: entry });
         }
       };
-      const beat = setInterval(() => sent >= 0 && say({ frame: 'heartbeat', head_seq: platform.head }), 15_000);
+      const beat = setInterval(() => sent >= 0 && say({ type: 'heartbeat', head_seq: platform.head }), 15_000);
       ws.on('message', (data) => {
         const asked = JSON.parse(String(data));
-        if (asked.token !== 'realtime') return ws.close(4401, 'not authenticated');
-        say({ frame: 'hello', head_seq: platform.head, oldest_seq: platform.oldest, tenant: 'tnt_main' });
+        if (asked.token !== 'realtime') return ws.close(4401, 'not_authenticated');
+        say({ type: 'hello', head_seq: platform.head, oldest_seq: platform.oldest, tenant: 'tnt_main' });
         sent = asked.after_seq ?? platform.head;
         if (sent < platform.oldest - 1) {
           sent = platform.head;
-          say({ frame: 'gap', resume_at: sent, resources: ['calls'] });
+          say({ type: 'gap', resume_at: sent, resources: ['calls'] });
         }
         for (const entry of platform.log.slice(sent)) follower.offer(entry);
         platform.followers.add(follower);

@@ -10,7 +10,7 @@ const option = (name, otherwise) => {
 };
 const folder = process.argv[2];
 mkdirSync(folder, { recursive: true });
-const fake = option('url') ? null : await serve({ rate: 12, calls: 140 });
+const fake = option('url') ? null : await serve({ rate: 12, calls: 140, most: 160 });
 const url = option('url', fake?.url);
 const only = option('only')?.split(',');
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));

@@ -17,6 +17,8 @@ export interface Action {
   keywords?: string;
   /** Shown in the list of shortcuts only, such as `j`, which a list handles itself. */
   hint?: boolean;
+  /** Has a key, but is no thing to look for by name: the next row. */
+  quiet?: boolean;
   run: () => void;
 }
 

@@ -61,7 +61,7 @@ export const ORDERS: readonly CallOrder[] = [
   { id: 'mute', words: 'Mute', key: 'm', icon: MicOff, done: 'Muted', fits: (call) => !isMuted(call), blocked: connected, request: simple('mute') },
   { id: 'unmute', words: 'Unmute', key: 'm', icon: Mic, done: 'Unmuted', fits: isMuted, blocked: connected, request: simple('unmute') },
   { id: 'dtmf', words: 'Press keys', key: 'd', icon: Grip, done: 'Keys sent', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'dtmf'), body: { digits: '1' } }) },
-  { id: 'play', words: 'Play a sound', key: 'p', icon: Volume2, done: 'Playing', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'play'), body: { tone: '%(500,500,425)' } }) },
+  { id: 'play', words: 'Play sound', key: 'p', icon: Volume2, done: 'Playing', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'play'), body: { tone: '%(500,500,425)' } }) },
   {
     id: 'record', words: 'Record', key: 'r', icon: Circle, done: 'Recording',
     fits: (call) => runningRecordings(call).length === 0, blocked: connected, request: simple('recordings')
@@ -74,8 +74,8 @@ export const ORDERS: readonly CallOrder[] = [
   },
   { id: 'transfer', words: 'Transfer', key: 't', icon: PhoneForwarded, done: 'Transferred', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'transfer'), body: { mode: 'blind', to: '+442079460000' } }) },
   { id: 'transfer_complete', words: 'Connect them', key: 'y', icon: PhoneForwarded, done: 'Connected', fits: consulting, blocked: over, request: simple('transfer/complete') },
-  { id: 'transfer_cancel', words: 'Call the transfer off', key: 'n', icon: PhoneOff, done: 'Back with the caller', fits: consulting, blocked: over, request: simple('transfer/cancel') },
-  { id: 'bridge', words: 'Join with a call', key: 'b', icon: Link2, done: 'Joined', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'bridge'), body: { call_id: 'call_…' } }) },
+  { id: 'transfer_cancel', words: 'Call off', key: 'n', icon: PhoneOff, done: 'Back with the caller', fits: consulting, blocked: over, request: simple('transfer/cancel') },
+  { id: 'bridge', words: 'Join calls', key: 'b', icon: Link2, done: 'Joined', fits: always, blocked: connected, asks: true, request: (call) => ({ method: 'POST', path: path(call, 'bridge'), body: { call_id: 'call_…' } }) },
   {
     id: 'monitor', words: 'Listen in', key: 'l', icon: Ear, done: 'Your phone rings', fits: always,
     blocked: (call) => connected(call) || (liveLegs(call).length < 2 ? 'Nobody talks to anybody yet' : ''), asks: true,

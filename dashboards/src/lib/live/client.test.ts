@@ -86,7 +86,7 @@ class Platform {
 
   frame(seq: number): string {
     const { type, call } = this.log[seq - 1] as { type: string; call: Call };
-    return JSON.stringify({ frame: 'event', seq, id: `evt_${seq}`, type, occurred_at: '', recorded_at: '', resource: call.id, data: { call }, schema_version: 1 });
+    return JSON.stringify({ type: 'event', event: { seq, id: `evt_${seq}`, type, occurred_at: '', recorded_at: '', resource: call.id, data: { call }, schema_version: 1 } });
   }
 }
 
@@ -106,17 +106,17 @@ class FakeSocket implements Socket {
   #beat(): void {
     this.platform.time.after(15_000, () => {
       if (!this.#open) return;
-      if (this.#sent >= 0) this.#say({ frame: 'heartbeat', head_seq: this.platform.head });
+      if (this.#sent >= 0) this.#say({ type: 'heartbeat', head_seq: this.platform.head });
       this.#beat();
     });
   }
   send(text: string): void {
     const { after_seq: after } = JSON.parse(text) as { after_seq?: number };
-    this.#say({ frame: 'hello', head_seq: this.platform.head, oldest_seq: this.platform.oldest, tenant: 't' });
+    this.#say({ type: 'hello', head_seq: this.platform.head, oldest_seq: this.platform.oldest, tenant: 't' });
     this.#sent = after ?? this.platform.head;
     if (this.#sent < this.platform.oldest - 1) {
       this.#sent = this.platform.head;
-      this.#say({ frame: 'gap', resume_at: this.#sent, resources: ['calls'] });
+      this.#say({ type: 'gap', resume_at: this.#sent, resources: ['calls'] });
     }
     while (this.#sent < this.platform.head) this.offer(this.#sent + 1);
   }

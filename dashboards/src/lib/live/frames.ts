@@ -15,7 +15,7 @@ const num = (value: unknown): number => (typeof value === 'number' ? value : Num
 /** The frame in `text`. Raises when it is none: the connection is then not to be trusted any further. */
 export function parseFrame(text: string): Frame {
   const raw = JSON.parse(text) as Raw;
-  const name = String(raw['frame'] ?? raw['type'] ?? '');
+  const name = String(raw['type'] ?? '');
   switch (name) {
     case 'hello':
       return { kind: 'hello', head: whole(raw['head_seq']), oldest: whole(raw['oldest_seq']), tenant: String(raw['tenant'] ?? '') };
@@ -24,16 +24,13 @@ export function parseFrame(text: string): Frame {
     case 'gap':
       return { kind: 'gap', resumeAt: whole(raw['resume_at']) };
     case 'event':
-      return { kind: 'event', event: eventOf(entryIn(raw)) };
+      return { kind: 'event', event: eventOf(raw['event'] as Raw) };
     case 'error':
       return { kind: 'error', code: String(raw['code'] ?? 'error'), detail: String(raw['detail'] ?? '') };
     default:
       throw new Error(`unknown frame ${name || '(none)'}`);
   }
 }
-
-/** The entry itself, or the frame's own members. */
-const entryIn = (raw: Raw): Raw => (raw['event'] ?? ('seq' in raw ? raw : raw['data'])) as Raw;
 
 function whole(value: unknown): number {
   const got = num(value);

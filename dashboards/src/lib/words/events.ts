@@ -86,7 +86,8 @@ export function sentence(event: LogEvent): Sentence {
   } else if (event.type === 'call.leg_ended') {
     said.push(cause(text(data['cause'])).words);
   } else if (event.type === 'call.dtmf') {
-    said.push(text(data['digit'] ?? data['digits']));
+    // Which keys is nobody's business; how many so far is told.
+    said.push(text(data['digits']) ? `${text(data['digits'])} so far` : '');
   } else if (event.type === 'call.transferred') {
     const to = text(data['to'] ?? data['destination']);
     if (to) said.push(`to ${phone(to).text}`);

@@ -3,28 +3,32 @@ import type { Call, Leg } from '$lib/api/types';
 import type { Tone } from './causes';
 import { spanWords } from './time';
 
+/** The shape beside the word; `StateMark` knows its picture. */
+export type Shape = 'new' | 'ringing' | 'answered' | 'talking' | 'held' | 'parked' | 'ended' | 'doubt';
+
 export interface State {
   word: string;
   tone: Tone;
   /** What it means, for the hover. */
   help: string;
+  shape?: Shape;
 }
 
 const CALL: Readonly<Record<string, State>> = {
-  new: { word: 'New', tone: 'info', help: 'The switch has the call; nothing rings yet' },
-  ringing: { word: 'Ringing', tone: 'info', help: 'Waiting for somebody to answer' },
-  answered: { word: 'Answered', tone: 'good', help: 'One side is connected and hears the switch' },
-  bridged: { word: 'Talking', tone: 'good', help: 'Both sides hear each other' },
-  held: { word: 'On hold', tone: 'attention', help: 'One side waits' },
-  ended: { word: 'Ended', tone: 'plain', help: 'Nobody is connected any more' }
+  new: { word: 'New', tone: 'info', help: 'The switch has the call; nothing rings yet', shape: 'new' },
+  ringing: { word: 'Ringing', tone: 'info', help: 'Waiting for somebody to answer', shape: 'ringing' },
+  answered: { word: 'Answered', tone: 'good', help: 'One side is connected and hears the switch', shape: 'answered' },
+  bridged: { word: 'Talking', tone: 'good', help: 'Both sides hear each other', shape: 'talking' },
+  held: { word: 'On hold', tone: 'attention', help: 'One side waits', shape: 'held' },
+  ended: { word: 'Ended', tone: 'plain', help: 'Nobody is connected any more', shape: 'ended' }
 };
 
 const LEG: Readonly<Record<string, State>> = {
-  new: { word: 'New', tone: 'info', help: 'Being set up' },
-  ringing: { word: 'Ringing', tone: 'info', help: 'The far side rings' },
-  early: { word: 'Early sound', tone: 'info', help: 'Sound before the answer, such as a ring tone' },
-  answered: { word: 'Connected', tone: 'good', help: 'Answered' },
-  ended: { word: 'Ended', tone: 'plain', help: 'Hung up' }
+  new: { word: 'New', tone: 'info', help: 'Being set up', shape: 'new' },
+  ringing: { word: 'Ringing', tone: 'info', help: 'The far side rings', shape: 'ringing' },
+  early: { word: 'Early sound', tone: 'info', help: 'Sound before the answer, such as a ring tone', shape: 'ringing' },
+  answered: { word: 'Connected', tone: 'good', help: 'Answered', shape: 'answered' },
+  ended: { word: 'Ended', tone: 'plain', help: 'Hung up', shape: 'ended' }
 };
 
 const unknown = (name: string): State => ({ word: name || 'Unknown', tone: 'attention', help: name });
@@ -44,8 +48,8 @@ export const isParked = (call: Call): boolean => call.legs.some((leg) => leg.par
 
 /** `Talking`, `Parked`, `On hold`: parked is the answered call that nobody took yet. */
 export function stateOfCall(call: Call): State {
-  if (call.in_doubt) return { word: 'In doubt', tone: 'attention', help: 'Its switch is out of reach; this is the last state we know' };
-  if (call.state === 'answered' && isParked(call)) return { word: 'Parked', tone: 'attention', help: 'Waits on the switch for somebody to take it' };
+  if (call.in_doubt) return { word: 'In doubt', tone: 'attention', help: 'Its switch is out of reach; this is the last state we know', shape: 'doubt' };
+  if (call.state === 'answered' && isParked(call)) return { word: 'Parked', tone: 'attention', help: 'Waits on the switch for somebody to take it', shape: 'parked' };
   return callState(call.state);
 }
 

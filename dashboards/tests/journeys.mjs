@@ -1,0 +1,521 @@
+// What a person does with the pages, as journeys in a real browser. Each one gets a platform and a browser context
+// of its own. A journey that throws has failed; what the page logged as an error fails it, too.
+import { strict as assert } from 'node:assert';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { EMAIL, PASSWORD } from './fake-api.mjs';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/status'];
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Waits until `look` is true; says what was waited for when it never is. */
+export async function until(look, what, ms = 10_000) {
+  const end = Date.now() + ms;
+  for (;;) {
+    // What is looked for may be drawn anew between two looks: that is no failure before the time is up.
+    const got = await Promise.resolve().then(look).catch((error) => (Date.now() > end ? Promise.reject(error) : null));
+    if (got) return got;
+    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain: ${what}`);
+    await sleep(40);
+  }
+}
+
+/** The steps that journeys are made of. */
+export class Person {
+  constructor(page, fake) {
+    this.page = page;
+    this.fake = fake;
+    this.url = fake.url;
+  }
+  /** Signed in by the cookie, as after yesterday's sign-in. */
+  async comesBack(path) {
+    await this.page.goto(`${this.url}/icon.svg`);
+    await this.page.evaluate(async (email, password) => {
+      await fetch('/v1/auth/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ email, password }) });
+    }, EMAIL, PASSWORD);
+    await this.goes(path);
+  }
+  async goes(path) {
+    await this.page.goto(`${this.url}${path}`);
+    await this.page.waitForSelector('h1');
+  }
+  async marked(kind, ms) {
+    await until(() => this.page.$(`[data-connection="${kind}"]`), `the connection mark to say ${kind}`, ms);
+  }
+  text(selector = 'body') {
+    return this.page.$eval(selector, (element) => element.innerText);
+  }
+  async sees(words, ms) {
+    await until(async () => (await this.text()).includes(words), `“${words}” on the page`, ms);
+  }
+  async presses(key) {
+    await this.page.keyboard.press(key);
+  }
+  /** Presses the button with this name. */
+  async clicks(name, within = 'body') {
+    const found = await until(
+      () => this.page.evaluateHandle((wanted, scope) => {
+        const all = [...document.querySelectorAll(`${scope} :is(button, a, [role=menuitem], [role=tab])`)];
+        return all.find((one) => !one.disabled && ((one.getAttribute('aria-label') ?? '') || one.innerText).trim().startsWith(wanted)) ?? null;
+      }, name, within).then((handle) => handle.asElement()),
+      `a button called ${name}`
+    );
+    await found.evaluate((element) => element.scrollIntoView({ block: 'nearest' }));
+    await found.click();
+  }
+  async focused() {
+    return this.page.evaluate(() => (document.activeElement?.getAttribute('aria-label') || document.activeElement?.innerText || document.activeElement?.id || '').trim());
+  }
+  rows() {
+    return this.page.$$eval('tr[data-call]', (rows) => rows.map((row) => ({ id: row.dataset.call, state: row.dataset.state, top: Math.round(row.getBoundingClientRect().top) })));
+  }
+  /** The page shows exactly the calls of the store, each in its state. */
+  async equalsTheStore(ms = 10_000) {
+    const ours = () => this.rows().then((rows) => rows.filter((row) => row.state !== 'ended').map(({ id, state }) => `${id} ${state}`).sort());
+    const theirs = () => [...this.fake.platform.calls.values()].map(({ id, state }) => `${id} ${state}`).sort();
+    await until(async () => JSON.stringify(await ours()) === JSON.stringify(theirs()), 'the page to equal the store', ms);
+    return theirs().length;
+  }
+  async tell(what, n = 1) {
+    await fetch(`${this.url}/__test/${what}?n=${n}`);
+  }
+  async axe(where) {
+    await this.page.evaluate(AXE);
+    const found = await this.page.evaluate(async () => {
+      const { violations } = await globalThis.axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
+      return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ''}`).join(' | ')}`);
+    });
+    assert.deepEqual(found, [], `axe on ${where}`);
+  }
+}
+
+/** The times between frames, shortest first, while `ms` pass. */
+const frameGaps = (page, ms) =>
+  page.evaluate((length) => new Promise((done) => {
+    const gaps = [];
+    let last = performance.now();
+    const end = last + length;
+    const tick = (now) => {
+      gaps.push(now - last);
+      last = now;
+      if (now < end) requestAnimationFrame(tick);
+      else done(gaps.sort((a, b) => a - b));
+    };
+    requestAnimationFrame(tick);
+  }), ms);
+
+const live = (id) => `tr[data-call="${id}"]`;
+
+export const JOURNEYS = {
+  'signing in leads to the page that was asked for, and a wrong password is explained': async ({ person, page }) => {
+    await page.goto(`${person.url}/admin/nodes`);
+    await page.waitForSelector('#password');
+    assert.match(page.url(), /\/login\?next=%2Fadmin%2Fnodes$/);
+    await page.type('#email', EMAIL);
+    await page.type('#password', 'guess');
+    await person.presses('Enter');
+    await person.sees('Email and password do not fit together.');
+    await person.sees('Request req_');
+    await page.type('#password', PASSWORD);
+    await person.presses('Enter');
+    await until(() => page.url().endsWith('/admin/nodes'), 'the page that was asked for');
+    await person.sees('lon-1');
+    await person.marked('live');
+    await person.clicks('Olga Perator');
+    await person.clicks('Sign out');
+    await page.waitForSelector('#password');
+    await page.goto(`${person.url}/admin`);
+    await page.waitForSelector('#password');
+  },
+
+  'fifty changes a second are drawn in place without stealing the processor': async ({ person, page, browser }) => {
+    await person.comesBack('/admin/calls');
+    await person.marked('live');
+    await page.waitForSelector('tr[data-call]');
+    const quiet = await frameGaps(page, 1500);
+    const idle = quiet[Math.floor(quiet.length / 2)];
+    await person.tell('rate', 50);
+    await sleep(1000);
+    const before = browser === 'chromium' ? await page.metrics() : null;
+    const from = person.fake.platform.head;
+    const frames = await frameGaps(page, 4000);
+    const changes = person.fake.platform.head - from;
+    assert.ok(changes > 120, `only ${changes} changes came`);
+    const typical = frames[Math.floor(frames.length / 2)];
+    // Slow machines draw slowly without us, too: what counts is what the changes add.
+    assert.ok(typical < Math.max(34, 2.5 * idle), `a typical frame took ${typical.toFixed(0)} ms, ${idle.toFixed(0)} ms before`);
+    const figures = { changes, idle_frame_ms: Math.round(idle), typical_frame_ms: Math.round(typical), worst_frame_ms: Math.round(frames.at(-1)) };
+    if (before) {
+      const busy = ((await page.metrics()).TaskDuration - before.TaskDuration) / 4;
+      figures.busy_percent = Math.round(busy * 100);
+      assert.ok(busy < 0.7, `the page kept the processor busy for ${figures.busy_percent} % of the time`);
+    }
+    await person.tell('rate', 0);
+    await person.equalsTheStore(12_000);
+    return figures;
+  },
+
+  'rows never move under the pointer: new calls wait behind their number': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/calls');
+    await person.marked('live');
+    await page.waitForSelector('tr[data-call]');
+    await sleep(400);
+    const row = (await person.rows())[3];
+    await page.mouse.move(600, row.top + 15);
+    await sleep(350);
+    const before = await person.rows();
+    const ended = fake.platform.calls.get(before[1].id);
+    fake.platform.end(ended, 'USER_BUSY');
+    for (let n = 0; n < 12; n++) fake.platform.happenCreate();
+    await person.sees('12 new');
+    const after = await person.rows();
+    assert.deepEqual(after.map(({ id, top }) => [id, top]), before.map(({ id, top }) => [id, top]));
+    assert.equal(after[1].state, 'ended');
+    await person.clicks('12 new');
+    await page.mouse.move(5, 5);
+    await until(async () => (await person.rows())[0].id !== before[0].id, 'the new calls at the top');
+    await person.equalsTheStore();
+  },
+
+  'filters are text, chips and address at once, and a reload restores them': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/calls');
+    await person.marked('live');
+    await page.waitForSelector('tr[data-call]');
+    await person.presses('/');
+    await page.keyboard.type('state:talking from:+1 ');
+    await until(() => page.url().includes('state%5Bin%5D=bridged') && page.url().includes('caller%5Bprefix%5D=%2B1'), 'the filters in the address');
+    await person.sees('From begins with');
+    const wanted = [...fake.platform.calls.values()].filter((call) => call.state === 'bridged' && call.caller.startsWith('+1')).length;
+    await until(async () => (await person.rows()).length === wanted, `${wanted} rows`);
+    await page.reload();
+    await page.waitForSelector('tr[data-call]');
+    await until(async () => (await person.rows()).length === wanted, `${wanted} rows after the reload`);
+    await person.clicks('Clear all');
+    await person.equalsTheStore();
+  },
+
+  'a call is held, resumed and muted from the list, and the inspector tells who ordered it': async ({ person, page, fake }) => {
+    const call = [...fake.platform.calls.values()].findLast((entry) => entry.state === 'bridged');
+    await person.comesBack(`/admin/calls?call=${call.id}`);
+    await person.marked('live');
+    await page.waitForSelector('aside [data-order=hold]');
+    await page.click('aside [data-order=hold]');
+    await page.waitForSelector('aside [data-order=unhold]');
+    await person.presses('h');
+    await page.waitForSelector('aside [data-order=hold]');
+    await person.presses('m');
+    await page.waitForSelector('aside [data-order=unmute]');
+    await person.clicks('Press keys', 'aside');
+    await page.waitForSelector('#ask-digits');
+    await page.type('#ask-digits', '12#');
+    await person.presses('Enter');
+    await until(() => fake.platform.orders.at(-1)?.order === 'dtmf', 'the keys to arrive');
+    assert.deepEqual(fake.platform.orders.map(({ order }) => order), ['hold', 'unhold', 'mute', 'dtmf']);
+    await person.clicks('Open the inspector');
+    await page.waitForSelector('[data-call-page]');
+    await person.sees('Put on hold by order');
+    const lines = await page.$$('[data-line]');
+    assert.ok(lines.length >= 8, `${lines.length} lines in the timeline`);
+    fake.platform.hold(fake.platform.calls.get(call.id));
+    await until(async () => (await page.$$('[data-line]')).length === lines.length + 1, 'the timeline to grow while one looks');
+    await person.clicks('Ladder');
+    await page.waitForSelector('.ladder svg');
+    await person.clicks('Raw');
+    await person.sees(`"id": "${call.id}"`);
+  },
+
+  'hanging up asks with the consequence and wants a second, different press': async ({ person, page, fake }) => {
+    const call = [...fake.platform.calls.values()].find((entry) => entry.state === 'bridged');
+    await person.comesBack(`/admin/calls/${call.id}`);
+    await page.waitForSelector('[data-order=hangup]');
+    await person.presses('e');
+    await page.waitForSelector('[role=alertdialog]');
+    await person.sees('2 people hear the line go dead');
+    assert.equal(await person.focused(), 'Keep the call');
+    await person.presses('e');
+    await sleep(200);
+    assert.equal(fake.platform.calls.has(call.id), true);
+    await person.presses('Escape');
+    await until(async () => !(await page.$('[role=alertdialog]')), 'the question to go');
+    assert.equal(fake.platform.calls.has(call.id), true);
+    await person.presses('e');
+    await page.waitForSelector('[role=alertdialog]');
+    await person.clicks('Hang up', '[role=alertdialog]');
+    await until(() => page.$('[data-call-state=ended]'), 'the call to end');
+    await person.sees('Ended by an operator');
+  },
+
+  'many calls are ended together, with the numbers said before': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/calls?state%5Bin%5D=held');
+    await person.marked('live');
+    await page.waitForSelector('tr[data-call]');
+    const many = (await person.rows()).length;
+    await page.click('thead input');
+    await person.sees(`${many} selected`);
+    await person.clicks('Hang up', '.bulk');
+    await person.sees(`Hang up ${many} call`);
+    await person.clicks('Hang up', '[role=alertdialog]');
+    await person.sees(`${many} call${many === 1 ? '' : 's'} ended`);
+    assert.equal([...fake.platform.calls.values()].filter((call) => call.state === 'held').length, 0);
+  },
+
+  'a call is placed once however often it is pressed, and a draft survives a reload': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/calls');
+    await person.marked('live');
+    await person.presses('c');
+    await page.waitForSelector('#o-to');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'o-to');
+    await page.type('#o-to', '+442071234567');
+    await page.reload();
+    await person.marked('live');
+    await person.presses('c');
+    await page.waitForSelector('#o-to');
+    assert.equal(await page.$eval('#o-to', (field) => field.value), '+442071234567');
+    const before = fake.platform.calls.size;
+    await person.tell('slow', 150);
+    await person.presses('Enter');
+    await person.presses('Enter');
+    await page.waitForSelector('[data-call-page]');
+    await person.tell('slow', 0);
+    assert.equal(fake.platform.calls.size - before, 1);
+    await person.sees('+44 20 7123 4567');
+  },
+
+  'a switch is drained, its progress is told in words, and it is put back': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/nodes');
+    await page.waitForSelector('tr[data-node]');
+    await page.click('tr[data-node=node_01] th a');
+    await person.clicks('Drain', 'aside');
+    await person.sees('takes the new calls'.slice(5));
+    await person.clicks('Drain', '[role=alertdialog]');
+    await page.waitForSelector('tr[data-node=node_01][data-state=draining] [data-drain]');
+    await person.sees('left');
+    await until(() => page.$('tr[data-node=node_01][data-state=drained]'), 'the switch to be drained', 40_000);
+    assert.equal([...fake.platform.calls.values()].filter((call) => call.node === 'node_01').length, 0);
+    await person.clicks('Resume', 'aside');
+    await page.waitForSelector('tr[data-node=node_01][data-state=active]');
+    await person.clicks('Probe', 'aside');
+    await person.sees('there and back');
+  },
+
+  'after a cut the page says since when, catches up, and equals the store without a reload': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/calls');
+    await person.marked('live');
+    await person.equalsTheStore();
+    await page.evaluate(() => {
+      globalThis.unreloaded = true;
+      globalThis.marks = [];
+      new MutationObserver(() => {
+        const words = document.querySelector('[data-connection]').innerText.replace(/\s+/g, ' ');
+        if (globalThis.marks.at(-1) !== words) globalThis.marks.push(words);
+      }).observe(document.querySelector('header'), { subtree: true, childList: true, characterData: true, attributes: true });
+    });
+    await person.tell('down', 1);
+    await person.marked('offline');
+    await person.sees('Offline since');
+    for (let n = 0; n < 3000; n++) fake.platform.happen();
+    await person.tell('down', 0);
+    await person.marked('live', 25_000);
+    await person.equalsTheStore();
+    const marks = await page.evaluate(() => globalThis.marks.join(' / '));
+    assert.match(marks, /Offline since .* Catching up [\d,.\s]+ events.* Live/);
+    assert.equal(await page.evaluate(() => globalThis.unreloaded), true);
+
+    for (let n = 0; n < 5; n++) {
+      await person.tell('cut');
+      for (let m = 0; m < 30; m++) fake.platform.happen();
+    }
+    await person.marked('live', 25_000);
+    await person.equalsTheStore();
+  },
+
+  'when the log has forgotten the numbers in between, the calls are listed again': async ({ person, fake }) => {
+    await person.comesBack('/admin/calls');
+    await person.marked('live');
+    await person.equalsTheStore();
+    await person.tell('down', 1);
+    await person.marked('offline');
+    for (let n = 0; n < 200; n++) fake.platform.happen();
+    await person.tell('forget');
+    for (let n = 0; n < 20; n++) fake.platform.happen();
+    await person.tell('down', 0);
+    await person.marked('live', 25_000);
+    await person.equalsTheStore();
+  },
+
+  'an expired token is renewed without anybody noticing': async ({ person, page, fake }) => {
+    const call = [...fake.platform.calls.values()].find((entry) => entry.state === 'bridged');
+    await person.comesBack(`/admin/calls/${call.id}`);
+    await page.waitForSelector('[data-order=hold]');
+    await person.tell('expire');
+    await page.click('[data-order=hold]');
+    await page.waitForSelector('[data-order=unhold]');
+    assert.ok(!(await person.text()).includes('Sign in'));
+  },
+
+  'everything is reached by keyboard alone': async ({ person, page }) => {
+    await page.goto(`${person.url}/login`);
+    await page.waitForSelector('#email');
+    await until(async () => (await page.evaluate(() => document.activeElement?.id)) === 'email', 'the focus in the first field');
+    await page.keyboard.type(EMAIL);
+    await person.presses('Tab');
+    await page.keyboard.type(PASSWORD);
+    await person.presses('Enter');
+    await person.marked('live');
+    await person.presses('Tab');
+    await person.presses('g');
+    await person.presses('c');
+    await until(() => page.url().endsWith('/admin/calls'), 'the live calls');
+    await page.waitForSelector('tr[data-call]');
+    await person.presses('j');
+    await person.presses('j');
+    const second = (await person.rows())[1].id;
+    assert.equal(await page.evaluate(() => document.activeElement.closest('tr')?.dataset.call), second);
+    await person.presses('x');
+    await person.sees('1 selected');
+    await person.presses('Escape');
+    await person.presses('o');
+    await page.waitForSelector('aside.pane');
+    await page.evaluate((row) => document.querySelector(row).querySelector('a').focus(), live(second));
+    await person.presses('Enter');
+    await page.waitForSelector('[data-call-page]');
+    await page.waitForSelector('[data-line]');
+    await person.presses('j');
+    assert.ok(await page.evaluate(() => 'line' in document.activeElement.dataset));
+    await person.presses('Enter');
+    await page.waitForSelector('[data-line][aria-expanded=true]');
+    await person.presses('Escape');
+    await until(() => page.url().includes('/admin/calls') && !page.url().includes('call_'), 'back at the list');
+    await page.keyboard.down('Control');
+    await person.presses('k');
+    await page.keyboard.up('Control');
+    await page.waitForSelector('.palette-input');
+    await page.keyboard.type('nodes');
+    await sleep(150);
+    await person.presses('Enter');
+    await until(() => page.url().endsWith('/admin/nodes'), 'the switches, by the palette');
+    await page.waitForSelector('tr[data-node]');
+    await person.presses('?');
+    await person.sees('Single keys rest while you type');
+    await page.click('[role=dialog] input[type=checkbox]');
+    await person.presses('Escape');
+    await until(async () => !(await page.$('[role=dialog]')), 'the list of shortcuts to go');
+    await person.presses('g');
+    await person.presses('c');
+    await sleep(200);
+    assert.ok(page.url().endsWith('/admin/nodes'), 'single keys are off');
+  },
+
+  'a key\u2019s secret is shown once, and can be copied': async ({ person, page }) => {
+    await person.comesBack('/admin/access?tab=keys');
+    await person.sees('Billing export');
+    await person.clicks('Make an API key', 'main');
+    await page.waitForSelector('#g-name');
+    await page.type('#g-name', 'Wallboard');
+    await page.click('input[value="calls:read"]');
+    await person.clicks('Make the key', '[role=dialog]');
+    const secret = await (await page.waitForSelector('[data-secret]')).evaluate((element) => element.innerText);
+    assert.match(secret, /^irx_key_/);
+    await person.clicks('I have kept it');
+    await person.sees('Wallboard');
+    assert.ok(!(await page.content()).includes(secret));
+  },
+
+  'a person in a conference is muted and removed': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/conferences');
+    await page.waitForSelector('[data-room]');
+    await person.clicks('Mute', '[data-room]');
+    await until(() => [...fake.platform.conferences.values()][0].members[0].muted, 'the person to be muted');
+    await person.clicks('Remove', '[data-room]');
+    await person.sees('1 of 4 people leaves');
+    await person.clicks('Remove', '[role=alertdialog]');
+    await until(() => [...fake.platform.conferences.values()][0].members.length === 3, 'three people to be left');
+    await person.sees('3 people');
+  },
+
+  'the log is followed at its end and read from any number': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/events');
+    await person.marked('live');
+    await page.waitForSelector('[data-row]');
+    const head = fake.platform.head;
+    fake.platform.happen();
+    await until(async () => Number((await page.$eval('.seq', (element) => element.innerText)).replace(/\D/g, '')) > head, 'the newest entry on top');
+    await person.presses('/');
+    await page.keyboard.type('42');
+    await person.presses('Enter');
+    await until(async () => (await page.$eval('.seq', (element) => element.innerText)) === '42', 'entry 42 on top');
+    await page.click('.seq');
+    await person.sees('"seq": 42');
+  },
+
+  'call records are filtered by how they ended, and lead to the call': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/cdrs');
+    await page.waitForSelector('[data-row]');
+    await page.select('.cause', 'USER_BUSY');
+    const wanted = fake.platform.ended.filter((call) => call.hangup_cause === 'USER_BUSY').length;
+    await until(async () => (await page.$$('[data-row]')).length === wanted, `${wanted} busy calls`);
+    await page.click('[data-row] a');
+    await page.waitForSelector('[data-call-state=ended]');
+    await person.sees('Busy');
+  },
+
+  'on a phone nothing scrolls sideways and the sections are at the bottom': async ({ person, page, browser }) => {
+    await page.setViewport({ width: 390, height: 844 });
+    await person.comesBack('/admin');
+    await person.marked('live');
+    for (const path of PAGES) {
+      await person.goes(path);
+      await sleep(250);
+      const over = await page.evaluate(() => {
+        const main = document.querySelector('main');
+        return Math.max(document.documentElement.scrollWidth - innerWidth, main.scrollWidth - main.clientWidth);
+      });
+      assert.ok(over <= 0, `${path} is ${over} px too wide`);
+    }
+    await person.goes('/admin');
+    await person.clicks('Calls', 'nav.bar');
+    await page.waitForSelector('tr[data-call]');
+    await page.click('tr[data-call] .to');
+    await page.waitForSelector('[data-call-page]');
+    await person.clicks('More', 'nav.bar');
+    await person.clicks('Access', '[role=dialog]');
+    await until(() => page.url().endsWith('/admin/access'), 'the access page');
+    return { browser };
+  },
+
+  'no page has an accessibility violation that axe can find, in light and in dark': async ({ person, page, fake, browser }) => {
+    await page.goto(`${person.url}/login`);
+    await page.waitForSelector('#password');
+    await person.axe('/login');
+    await person.comesBack('/admin');
+    await person.marked('live');
+    const call = [...fake.platform.calls.values()].findLast((entry) => entry.state === 'bridged');
+    const paths = [...PAGES, `/admin/calls?call=${call.id}`, `/admin/calls/${call.id}`, `/admin/calls/${call.id}?tab=ladder`, `/admin/calls/${call.id}?tab=raw`, '/admin/nodes?node=node_00', '/admin/calls/call_none', '/nowhere'];
+    // Rules and colours are the same engine's work in both browsers; Firefox looks at the dark half.
+    const themes = browser === 'chromium' ? ['light', 'dark'] : ['dark'];
+    let looked = 0;
+    for (const theme of themes) {
+      await page.evaluate((wanted) => localStorage.setItem('irisx.theme', wanted), theme);
+      for (const path of paths) {
+        await person.goes(path);
+        await sleep(path === '/admin' ? 2500 : 350);
+        await person.axe(`${path} in ${theme}`);
+        looked += 1;
+      }
+      await person.goes('/admin/calls');
+      await person.marked('live');
+      for (const [key, what] of [['c', 'the dialog for a call'], ['?', 'the shortcuts']]) {
+        await person.presses(key);
+        await page.waitForSelector('[role=dialog]');
+        await sleep(250);
+        await person.axe(`${what} in ${theme}`);
+        await person.presses('Escape');
+        await until(async () => !(await page.$('[role=dialog]')), 'the dialog to go');
+        looked += 1;
+      }
+    }
+    return { looked };
+  }
+};
