@@ -144,8 +144,8 @@ class Switchboard(Resync):
         if leg.state == ENDED:
             if type(fact) is RecordingStopped:
                 return True
-            if type(fact) not in _AFTER_THE_END:
-                self._surprise(f"late_{type(fact).__name__}", call)
+            if fact.at_us > leg.hangup_us and type(fact) not in _AFTER_THE_END:
+                self._surprise(f"{type(fact).__name__}_after_the_end", call)
             return False
         again = type(fact) is LegCreated and fact.at_us > leg.recovered_us
         if channel.recovered and (again or not leg.recovered_us):
@@ -163,8 +163,6 @@ class Switchboard(Resync):
     def _meet(self, fact: LegFact) -> bool:
         channel = fact.channel
         if not channel.uuid or channel.uuid in self._gone:
-            if channel.uuid and type(fact) not in _AFTER_THE_END:
-                self._surprise(f"late_{type(fact).__name__}")
             return False
         if isinstance(fact, LegDestroyed) and not channel.created_us:
             # A channel that was refused before it began: nothing but its destruction is ever told.
@@ -225,6 +223,9 @@ class Switchboard(Resync):
     def _signal(self, fact: LegFact, signal: str) -> None:
         leg = self._subject(fact)
         if rules.surprising(leg, signal):
+            # Ringing that comes late is only late; ringing that happened after the answer is strange.
+            if fact.at_us <= leg.answered_us:
+                return
             self._surprise(f"{signal}_while_{leg.state}", self.call_of(leg.uuid))
             return
         after = rules.advanced(leg, signal)

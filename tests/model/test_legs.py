@@ -107,7 +107,7 @@ def test_an_answer_after_the_end_is_a_surprise_and_changes_nothing() -> None:
     scene.hangs_up("b")
     before = scene.call("a")
     assert scene.answers("b") == []
-    assert scene.board.surprises["late_LegAnswered"] == 1
+    assert scene.board.surprises["LegAnswered_after_the_end"] == 1
     assert scene.call("a").surprises == 1
     assert replace(scene.call("a"), surprises=0) == before
 
@@ -128,6 +128,15 @@ def test_ringing_after_the_answer_is_a_surprise() -> None:
     assert scene.rings("a") == []
     assert scene.board.surprises["rang_while_answered"] == 1
     assert scene.leg("a").state == "answered"
+
+
+def test_ringing_that_is_told_late_is_none() -> None:
+    scene = Scene()
+    scene.arrives("a")
+    ringing = scene.make(facts.LegProgressed, "a")
+    scene.answers("a")
+    assert scene.give(ringing) == []
+    assert not scene.board.surprises
 
 
 def test_an_answer_that_was_lost_is_read_off_the_next_fact() -> None:
