@@ -4,16 +4,21 @@ from core.clock import now_us
 from core.errors import Conflict, NotFound, PeerTimeout
 from core.ids import new_id
 from core.model.orders import Order
-from core.model.records import Call, Leg, Recording
+from core.model.records import Call, Change, Leg, Recording
 from core.telephony import values
 from core.telephony.actions import Result, answered_leg, the_leg
 from core.telephony.desk import Desk, wish
-from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs
+from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs, set_all
+from core.telephony.watch import Watch
 from freeswitch import commands
 
 RECORD_START_S = 4.0
 """RECORD_START comes with the first frame of sound, not with the command."""
 STOP_S = 0.5
+LOOKS = 5
+"""How often it is looked, while a sound is awaited, whether the switch has given it up."""
+ANSWER = "current_application_response"
+"""Where an application leaves what it has to say (mod_dptools.c, playback)."""
 RECORDING = {
     "RECORD_STEREO": "true",
     # The switch holds back 25 frames of sound unless told otherwise (switch_ivr_async.c): the last half second of
@@ -53,25 +58,32 @@ async def play(desk: Desk, call: Call, order: Order) -> Result:
     path = values.sound(order.args.get("path"), folders)
     if path.startswith("/") and (await desk.api(f"file_exists {path}")).strip() != "true":
         raise Conflict("the switch has no such file", code="no_such_file")
+    # What an earlier application of this leg had to say is not about this one.
+    await set_all(desk, (leg.uuid,), **{ANSWER: ""})
     with desk.watches.on(leg.uuid) as watch:
         await desk.api(commands.uuid_break(leg.uuid))
         await desk.api(commands.uuid_broadcast(leg.uuid, path))
         await _music_again(desk, leg)
+        await _begun(desk, watch, leg.uuid, path)
+    return {"leg": leg.uuid}
+
+
+async def _begun(desk: Desk, watch: Watch, leg: str, path: str) -> None:
+    """Wait until this sound plays. No event says that it cannot, so the leg is asked now and then."""
+
+    def playing(change: Change) -> bool:
+        of_this_leg = change.type == "call.playback_started" and change.data.get("leg") == leg
+        return of_this_leg and change.data.get("path") in (path, "")  # some names are not shown
+
+    for _ in range(LOOKS):
         try:
-            await watch.until(
-                lambda change: (
-                    about(leg.uuid, "call.playback_started")(change) and change.data.get("path") in (path, "")
-                ),
-                within_s=HAPPENS_S,
-                what="the sound",
-                alive=(leg.uuid,),
-            )
+            await watch.until(playing, within_s=HAPPENS_S / LOOKS, what="the sound", alive=(leg,))
+            return
         except PeerTimeout:
-            said = (await desk.api(commands.uuid_getvar(leg.uuid, "current_application_response"))).strip()
+            said = (await desk.api(commands.uuid_getvar(leg, ANSWER))).strip()
             if said in ("FILE NOT FOUND", "PLAYBACK ERROR"):
                 raise Conflict(f"the switch cannot play this: {said.lower()}", code="not_playable") from None
-            raise
-    return {"leg": leg.uuid}
+    raise PeerTimeout(f"the switch took the command, but the sound was not heard within {HAPPENS_S:g} s")
 
 
 async def play_stop(desk: Desk, call: Call, order: Order) -> Result:

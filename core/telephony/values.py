@@ -14,13 +14,11 @@ _DIGITS = re.compile(r"[0-9A-Da-d*#wW]{1,64}")
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
 _USER = re.compile(r"user:([A-Za-z0-9_.-]{1,64}(?:@[A-Za-z0-9_.:-]{1,128})?)")
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029'\"`\\{}\[\]()<>,;^|$\ud800-\udfff]{0,80}")
-_SOUND = re.compile(r"[A-Za-z0-9_./:@+%(),;=-]{1,400}")
+_STREAM = re.compile(r"(?:tone|silence|local)_stream://[A-Za-z0-9_./:@+%(),;=-]{1,400}")
+_FILE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]{0,399}")
 _CAUSE = re.compile(r"[A-Z0-9_]{2,48}")
 _ROOM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LEG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+~=/-]{0,254}")
-
-STREAMS = ("tone_stream://", "silence_stream://", "local_stream://")
-"""Sounds that are made or mixed by the switch itself. Other schemes could fetch from anywhere or speak any text."""
 
 
 def digits(value: object) -> str:
@@ -42,19 +40,22 @@ def is_number(value: str) -> bool:
 
 
 def sound(value: object, folders: Iterable[str]) -> str:
-    """What to play: a stream of `STREAMS`, a file below one of ``folders``, or a relative name, which the switch
-    looks up among its own sounds. Blanks are never part of one, and no other file can be reached: one tenant must
-    not hear another's recordings."""
-    text = _matching(_SOUND, value, "path", "a path or stream without blanks or quotes")
-    if text.startswith(STREAMS):
-        return text
-    if "://" in text or ".." in text:
-        raise RequestError("path: expected a file or a tone, local or silence stream", code="invalid_value")
+    """What to play: a stream that the switch makes or mixes by itself (tones, silence, its own radio), a file below
+    one of ``folders``, or a relative name, which the switch looks up among its own sounds.
+
+    Nothing else can be reached: other schemes fetch from anywhere or speak any text, and one tenant must not hear
+    another's recordings. Blanks are never part of a name.
+    """
+    if isinstance(value, str) and _STREAM.fullmatch(value):
+        return value
+    text = _matching(
+        _FILE, value, "path", "a file, or a tone, local or silence stream, without blanks or quotes"
+    )
+    if ".." in text:
+        raise RequestError("path: expected a path without '..'", code="invalid_value")
     if text.startswith("/"):
-        inside = posixpath.normpath(text)
-        if not any(
-            inside.startswith(f"{folder.rstrip('/')}/") for folder in folders if folder.startswith("/")
-        ):
+        allowed = [f"{folder.rstrip('/')}/" for folder in folders if folder.startswith("/")]
+        if not any(posixpath.normpath(text).startswith(folder) for folder in allowed):
             raise RequestError("path: not in a folder of sounds of this switch", code="path_not_allowed")
     return text
 

@@ -145,6 +145,8 @@ class Person(Protocol):
 
     @property
     def tone(self) -> int: ...
+    @property
+    def keys(self) -> str: ...
     async def hang_up(self) -> None: ...
     async def press(self, keys: str) -> None: ...
     def hears(self) -> set[int] | None:
@@ -199,6 +201,15 @@ class Lab:
                 await trio.sleep(0.02)
             return
         raise AssertionError(f"{leg.uuid[:8]} hears {person.hears()}, not {wanted}")
+
+    async def got_keys(self, leg: Leg, keys: str) -> None:
+        """The telephone of this leg comes to hear these keys."""
+        person = self.person(leg)
+        with trio.move_on_after(PATIENCE_S):
+            while person.keys != keys:
+                await trio.sleep(0.02)
+            return
+        raise AssertionError(f"{leg.uuid[:8]} got the keys {person.keys}, not {keys}")
 
     def tone(self, leg: Leg) -> int:
         """What the person at this leg speaks."""
@@ -362,12 +373,14 @@ class SipPlace:
 
 
 @asynccontextmanager
-async def open_lab() -> AsyncIterator[Lab]:
-    """A lab for one test. When the test is over, everybody hangs up and the switch must be empty."""
+async def open_lab(**settings: str) -> AsyncIterator[Lab]:
+    """A lab for one test; ``settings`` are the node's. When the test is over, everybody hangs up and the switch must
+    be empty."""
     async with trio.open_nursery() as nursery:
         place = await (_open_real(nursery) if REAL else _open_simulated(nursery))
         async with open_switch(place.endpoint, subscriptions=SUBSCRIPTIONS) as switch:
             desk = SmallDesk(switch, nursery, place.dial_template)
+            desk.settings = {**desk.settings, **settings}
             nursery.start_soon(desk.listen)
             with trio.fail_after(PATIENCE_S):
                 await switch.wait_up()

@@ -13,7 +13,7 @@ import secrets
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -90,10 +90,14 @@ _WAVES = {
 
 def tones_in(frames: list[bytes]) -> set[int]:
     """Which of the known tones sound in some packets of PCMU; each frame by itself, so gaps do no harm."""
+    return tones_of([[_LINEAR[code] for code in frame] for frame in frames if len(frame) == FRAME])
+
+
+def tones_of(frames: Sequence[Sequence[int]]) -> set[int]:
+    """The same for 16-bit samples, 160 a frame."""
     heard = set()
-    decoded = [[_LINEAR[code] for code in frame] for frame in frames if len(frame) == FRAME]
     for hertz, wave in _WAVES.items():
-        parts = [abs(sum(s * w for s, w in zip(frame, wave, strict=True))) for frame in decoded]
+        parts = [abs(sum(s * w for s, w in zip(frame, wave, strict=True))) for frame in frames]
         # Most of the packets, so that the last one of a tone that has just ended does not count.
         loud = [part / FRAME * 2 / 32768 > AUDIBLE for part in parts]
         if loud and sum(loud) * 2 > len(loud):
@@ -188,7 +192,7 @@ class Telephone:
             self._to_rtp = host[1], int(port[1])
 
     async def _listen(self, sock: trio.socket.SocketType) -> None:
-        with self._until_ended():
+        with self._while_up(sock):
             while True:
                 packet, _ = await sock.recvfrom(2048)
                 kind = packet[1] & 0x7F
@@ -205,7 +209,7 @@ class Telephone:
         seq, stamp, ssrc = 0, 0, secrets.randbits(32)
         event_at = 0
         due = trio.current_time()
-        with self._until_ended():
+        with self._while_up(sock):
             while True:
                 if self._to_rtp is not None:
                     kind, marker, at = 0, 0, stamp
@@ -223,8 +227,9 @@ class Telephone:
                 await trio.sleep_until(max(due, trio.current_time()))
 
     @contextmanager
-    def _until_ended(self) -> Iterator[None]:
-        with trio.CancelScope() as scope:
+    def _while_up(self, sock: trio.socket.SocketType) -> Iterator[None]:
+        """Cancels what is inside when the call ends, and closes the sound's socket."""
+        with sock, trio.CancelScope() as scope:
 
             async def watch() -> None:
                 await self.ended.wait()
@@ -233,8 +238,8 @@ class Telephone:
             self.exchange.nursery.start_soon(watch)
             try:
                 yield
-            except OSError:
-                return  # the switch closed its port a moment before we heard of the end
+            except (OSError, trio.ClosedResourceError):
+                return  # the other half was quicker to hear of the end
 
 
 class Message:
@@ -320,15 +325,16 @@ class Exchange:
     # -- what the switch says
 
     async def run(self) -> None:
-        while True:
-            data, source = await self._sock.recvfrom(65536)
-            if not data.strip():
-                continue
-            message = Message(data, source)
-            if message.first.startswith("SIP/2.0 "):
-                await self._on_response(message)
-            else:
-                await self._on_request(message)
+        with self._sock:
+            while True:
+                data, source = await self._sock.recvfrom(65536)
+                if not data.strip():
+                    continue
+                message = Message(data, source)
+                if message.first.startswith("SIP/2.0 "):
+                    await self._on_response(message)
+                else:
+                    await self._on_request(message)
 
     async def _on_response(self, message: Message) -> None:
         phone = self.telephones.get(message.get("call-id"))
