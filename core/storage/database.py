@@ -14,8 +14,7 @@ must pool sessions, not transactions.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,43 +22,23 @@ import asyncpg
 
 from core.clock import monotonic
 from core.errors import PeerError, PeerTimeout, Unavailable
-from core.storage.errors import translate, translated
+from core.storage.errors import raise_ours, translate, translated
+from core.storage.pool import CONNECT_S, Pool
 
 SYSTEM = "*"
 """The tenant that sees all of them."""
-ACQUIRE_S = 5.0
-"""How long to wait for a free connection before saying that the store is busy."""
 STATEMENT_S = 15.0
 """How long any statement may take before we give it up; Postgres itself stops it a little earlier."""
-CONNECT_S = 5.0
-
 VERSIONS = Path(__file__).parent / "schema" / "versions"
 
 Connection = Any
 """An asyncpg connection: ``fetch``, ``fetchrow``, ``fetchval``, ``execute``, ``executemany``."""
 
 
-class _Session(asyncpg.Connection):  # type: ignore[misc]  # the driver ships no types
-    """A connection that knows for whom it speaks; None while that is not certain."""
-
-    __slots__ = ("_tenant",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._tenant: str | None = None
-
-    async def speak_for(self, tenant_id: str) -> None:
-        if self._tenant != tenant_id:
-            self._tenant = None
-            # Outside any transaction: a rollback would take the setting back without telling us.
-            await self.execute("select set_config('irisx.tenant', $1, false)", tenant_id)
-            self._tenant = tenant_id
-
-
 class Database:
     """A pool of such connections. ``async with await Database.open(url) as db:`` closes it."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @classmethod
@@ -81,12 +60,8 @@ class Database:
             delay = min(delay * 2, 1.0)
 
     async def close(self) -> None:
-        """Close all connections; those still in use after some seconds are cut."""
-        try:
-            async with asyncio.timeout(ACQUIRE_S):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+        """Close all sessions; those still in use are cut off."""
+        await self._pool.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,47 +69,24 @@ class Database:
     async def __aexit__(self, *_exc: object) -> None:
         await self.close()
 
-    @asynccontextmanager
-    async def reader(self, tenant_id: str) -> AsyncIterator[Connection]:
+    def reader(self, tenant_id: str) -> AbstractAsyncContextManager[Connection]:
         """A connection for single statements (each its own transaction) that sees one tenant.
 
         Errors of the store come out as ours: `Unavailable`, `core.errors.Conflict` and so on.
         """
-        with translated():
-            connection = await self._pool.acquire(timeout=ACQUIRE_S)
-            try:
-                await connection.speak_for(tenant_id)
-                yield connection
-            finally:
-                await self._pool.release(connection)
+        return _Reader(self._pool, tenant_id)
 
-    @asynccontextmanager
-    async def tenant(self, tenant_id: str) -> AsyncIterator[Connection]:
+    def tenant(self, tenant_id: str) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction that sees one tenant: committed on leaving, undone by an exception.
 
         Raises like `reader`; and `PeerTimeout` when the connection broke during the commit, for then nobody
         knows whether it happened.
         """
-        async with self.reader(tenant_id) as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                yield connection
-            except BaseException as exc:
-                await _roll_back(transaction, exc)
-                raise
-            try:
-                await transaction.commit()
-            except Exception as exc:
-                if isinstance(exc, asyncpg.IntegrityConstraintViolationError):
-                    raise  # a deferred constraint: certainly not committed
-                if isinstance(translate(exc), PeerError):
-                    raise PeerTimeout("the database did not confirm: it may or may not be stored") from None
-                raise
+        return _Writer(self._pool, tenant_id)
 
-    def system(self) -> Any:
+    def system(self) -> AbstractAsyncContextManager[Connection]:
         """Like `tenant`, for the system itself: sees every tenant."""
-        return self.tenant(SYSTEM)
+        return _Writer(self._pool, SYSTEM)
 
     async def lacking(self) -> list[str]:
         """The versions of the schema that this database has not got: empty when `core.storage.migrate` is done."""
@@ -146,24 +98,80 @@ class Database:
         return [version for version in wanted if have is None or version > have]
 
     def statistics(self) -> dict[str, int]:
-        """Connections: open, idle, and the most there may be."""
-        return {
-            "open": self._pool.get_size(),
-            "idle": self._pool.get_idle_size(),
-            "max": self._pool.get_max_size(),
-        }
+        """Sessions: open, idle, the most there may be; and how many askers wait for one."""
+        return self._pool.statistics()
 
 
-async def _roll_back(transaction: Any, cause: BaseException) -> None:
-    try:
-        await transaction.rollback()
-    except Exception as exc:
-        # A broken connection rolls back by itself; the cause is the more telling error.
-        if translate(exc) is None:
-            raise exc from cause
+class _Reader:
+    """Borrows a session. A class, not a generator: this is in the path of every read."""
+
+    __slots__ = ("_pool", "_session", "_tenant_id")
+
+    def __init__(self, pool: Pool, tenant_id: str) -> None:
+        self._pool = pool
+        self._tenant_id = tenant_id
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._session = await self._pool.acquire(self._tenant_id)
+        except Exception as exc:
+            raise_ours(exc)
+            raise
+        return self._session
+
+    async def __aexit__(self, _kind: object, exc: BaseException | None, _traceback: object) -> None:
+        self._pool.release(self._session)
+        if exc is not None:
+            raise_ours(exc)
 
 
-async def _open_pool(url: str, min_size: int, max_size: int) -> asyncpg.Pool:
+class _Writer(_Reader):
+    """Borrows a session and keeps it in a transaction."""
+
+    __slots__ = ("_transaction",)
+
+    async def __aenter__(self) -> Connection:
+        session = await super().__aenter__()
+        self._transaction = session.transaction()
+        try:
+            await self._transaction.start()
+        except BaseException as exc:
+            self._pool.release(session)
+            raise_ours(exc)
+            raise
+        return session
+
+    async def __aexit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        try:
+            if exc is None:
+                await self._commit()
+            else:
+                await self._roll_back()
+        except BaseException as late:
+            await super().__aexit__(type(late), late, None)
+            raise
+        await super().__aexit__(kind, exc, traceback)
+
+    async def _commit(self) -> None:
+        try:
+            await self._transaction.commit()
+        except Exception as exc:
+            if isinstance(exc, asyncpg.IntegrityConstraintViolationError):
+                raise  # a deferred constraint: certainly not committed
+            if isinstance(translate(exc), PeerError):
+                raise PeerTimeout("the database did not confirm: it may or may not be stored") from None
+            raise
+
+    async def _roll_back(self) -> None:
+        try:
+            await self._transaction.rollback()
+        except Exception as exc:
+            # A broken connection rolls back by itself, and what broke it is already on its way to the caller.
+            if translate(exc) is None:
+                raise
+
+
+async def _open_pool(url: str, min_size: int, max_size: int) -> Pool:
     settings = {
         "application_name": "irisx",
         "timezone": "UTC",
@@ -184,19 +192,10 @@ async def _open_pool(url: str, min_size: int, max_size: int) -> asyncpg.Pool:
         await probe.close(timeout=CONNECT_S)
     if unbound:
         settings["role"] = "irisx_app"
-    return await asyncpg.create_pool(
-        url,
-        min_size=min_size,
-        max_size=max_size,
-        timeout=CONNECT_S,
-        command_timeout=STATEMENT_S,
-        max_inactive_connection_lifetime=300.0,
-        connection_class=_Session,
-        # What a session keeps is the tenant, on purpose. The driver's own reset costs a round trip a use.
-        reset=_keep,
-        server_settings=settings,
-    )
-
-
-async def _keep(_connection: asyncpg.Connection) -> None:
-    return None
+    pool = Pool(url, {"command_timeout": STATEMENT_S, "server_settings": settings}, max_size=max_size)
+    try:
+        await pool.fill(min_size)
+    except BaseException:
+        await pool.close()
+        raise
+    return pool

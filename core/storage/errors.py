@@ -39,8 +39,8 @@ def translate(exc: BaseException) -> IrisxError | None:
         return exc
     if isinstance(exc, asyncpg.PostgresError):
         return _translate_sqlstate(exc)
-    if isinstance(exc, asyncpg.DataError | ValueError):
-        # A value that cannot even be sent: a number beyond 64 bits, a text that is no Unicode.
+    if isinstance(exc, asyncpg.InterfaceError) and isinstance(exc, ValueError):
+        # A value that the driver cannot even send: a number beyond 64 bits, a text that is no Unicode.
         return RequestError("a value cannot be stored: it is out of range or malformed", code="bad_value")
     if isinstance(exc, TimeoutError):
         return Unavailable("the database did not answer in time", code="database_slow")
@@ -66,15 +66,21 @@ def _translate_sqlstate(exc: asyncpg.PostgresError) -> IrisxError:
     return InternalError(f"the database refused a statement of ours (SQLSTATE {state})", code=f"sql_{state}")
 
 
+def raise_ours(exc: BaseException) -> None:
+    """Raise our error for the store's; return if it is none of the store's.
+
+    The original is dropped, not chained: its text may hold content.
+    """
+    ours = translate(exc)
+    if ours is not None and ours is not exc:
+        raise ours from None
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise our errors for the store's. The original is dropped, not chained: its text may hold content."""
+    """Everything inside raises our errors for the store's."""
     try:
         yield
-    except IrisxError:
-        raise
     except Exception as exc:
-        ours = translate(exc)
-        if ours is None:
-            raise
-        raise ours from None
+        raise_ours(exc)
+        raise

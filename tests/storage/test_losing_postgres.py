@@ -97,12 +97,49 @@ async def test_nobody_there_is_said_within_the_patience(tmp_path: Path) -> None:
 async def test_a_busy_pool_is_said_and_not_waited_for_for_ever(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.storage.database.ACQUIRE_S", 0.1)
+    monkeypatch.setattr("core.storage.pool.ACQUIRE_S", 0.1)
     async with await Database.open(database_url, max_size=1) as db, db.reader("tnt_a"):
         with pytest.raises(Unavailable):
             async with db.reader("tnt_a"):
                 pass
-        assert db.statistics() == {"open": 1, "idle": 0, "max": 1}
+        assert db.statistics() == {"open": 1, "idle": 0, "max": 1, "waiting": 0}
+
+
+async def test_askers_wait_in_line_and_a_gone_one_takes_nothing_with_it(database_url: str) -> None:
+    async with await Database.open(database_url, max_size=2) as db:
+
+        async def read(seconds: float) -> None:
+            async with db.reader("tnt_a") as connection:
+                await connection.fetchval("select pg_sleep($1)", seconds)
+
+        tasks = [asyncio.create_task(read(0.02)) for _ in range(20)]
+        await asyncio.sleep(0.03)
+        assert db.statistics()["open"] == 2
+        assert db.statistics()["waiting"] > 5
+        for task in tasks[::3]:
+            task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(one is None or isinstance(one, asyncio.CancelledError) for one in done)
+        await read(0)
+        assert db.statistics()["waiting"] == 0
+        assert db.statistics()["open"] <= 2
+    with pytest.raises(Unavailable):
+        await read(0)
+
+
+async def test_connections_that_died_are_replaced(database_url: str, admin_url: str) -> None:
+    async with await Database.open(database_url, min_size=3, max_size=3) as db:
+        killer = await asyncpg.connect(admin_url)
+        await killer.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'irisx'"
+            " and datname = $1",
+            database_url.split("/")[3].split("?")[0],
+        )
+        await killer.close()
+        await asyncio.sleep(0.1)
+        for _ in range(4):
+            async with db.reader("tnt_a") as connection:
+                assert await connection.fetchval("select 1") == 1
 
 
 async def test_a_commit_that_was_not_confirmed_is_an_unknown_outcome(database_url: str) -> None:
@@ -110,11 +147,11 @@ async def test_a_commit_that_was_not_confirmed_is_an_unknown_outcome(database_ur
         with pytest.raises(PeerTimeout):
             async with db.tenant("tnt_a") as connection:
                 await connection.execute("select 1")
-                connection._con._transport.abort()
+                connection._transport.abort()
                 await asyncio.sleep(0)
         with pytest.raises(Unavailable):  # before the commit it is certain: nothing happened
             async with db.tenant("tnt_a") as connection:
-                connection._con._transport.abort()
+                connection._transport.abort()
                 await asyncio.sleep(0)
                 await connection.execute("select 1")
         async with db.tenant("tnt_a") as connection:
@@ -155,8 +192,13 @@ async def test_a_value_that_cannot_be_sent_is_the_callers_fault(database_url: st
                     await connection.fetchval(f"select $1::{kind}", value)
 
 
-def test_bugs_of_ours_are_not_dressed_up() -> None:
-    with pytest.raises(KeyError), translated():
-        raise KeyError("x")
+@pytest.mark.parametrize("bug", [KeyError("x"), ValueError("x"), TypeError("x")])
+def test_bugs_of_ours_are_not_dressed_up(bug: Exception) -> None:
+    with pytest.raises(type(bug)) as seen, translated():
+        raise bug
+    assert seen.value is bug
+
+
+def test_the_drivers_own_complaints_are_translated() -> None:
     with pytest.raises(Unavailable), translated():
         raise asyncpg.InterfaceError("connection is closed")

@@ -157,7 +157,7 @@ async def test_a_read_is_one_round_trip_once_a_connection_knows_its_tenant(url: 
     async with await Database.open(url, max_size=1) as db:
         async with db.reader("tnt_a") as connection:
             await connection.fetchval("select 1")
-            before = connection._con._protocol.queries_count
+            before = connection._protocol.queries_count
         async with db.reader("tnt_a") as connection:
             await connection.fetchval("select 1")
-            assert connection._con._protocol.queries_count == before + 1
+            assert connection._protocol.queries_count == before + 1
