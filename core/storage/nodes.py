@@ -27,7 +27,7 @@ from core.storage.entries import APPEND, NewEntry, columns_of
 from core.storage.sealing import Sealer
 
 DIAL_TEMPLATE = "sofia/gateway/carrier/{number}"
-"""How a number is dialled when the operator says nothing else: through the gateway of the configuration we ship."""
+"""How a number is dialled when the operator says nothing else: through a gateway that they named ``carrier``."""
 STATES = ("active", "draining", "drained")
 PURPOSE = "nodes"
 DEFAULT_PORT = 8021
