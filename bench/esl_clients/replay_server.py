@@ -40,11 +40,14 @@ class Listener(socketserver.BaseRequestHandler):
         link = self.request
         link.sendall(b"Content-Type: auth/request\n\n")
         buffer = b""
-        while data := link.recv(65536):
-            buffer += data
-            while b"\n\n" in buffer:
-                command, buffer = buffer.split(b"\n\n", 1)
-                self.answer(command)
+        try:
+            while data := link.recv(65536):
+                buffer += data
+                while b"\n\n" in buffer:
+                    command, buffer = buffer.split(b"\n\n", 1)
+                    self.answer(command)
+        except OSError:
+            return  # the client has seen enough
 
     def answer(self, command: bytes) -> None:
         link = self.request
@@ -55,11 +58,8 @@ class Listener(socketserver.BaseRequestHandler):
         else:
             link.sendall(b"Content-Type: command/reply\nReply-Text: +OK event listener enabled plain\n\n")
             if command.lower().startswith((b"event plain all", b"events plain all")):
-                try:
-                    for block in self.blocks:
-                        link.sendall(block)
-                except OSError:
-                    return  # the client has seen enough
+                for block in self.blocks:
+                    link.sendall(block)
 
 
 class Server(socketserver.ThreadingTCPServer):
