@@ -108,13 +108,14 @@ def transfer_of(source: str, profile_index: str) -> tuple[str, str, str]:
     """Id, mode and target of ``1795375008:<id>:bl_xfer:9196/default/XML``; empty for what is no transfer.
 
     A bridge by command leaves the same header with the word ``uuid_br``. The profile's index grows with each of
-    them, so the id sorts by age.
+    them, so the id sorts by age. A transfer to the inline dialplan is a list of applications that a controller made
+    up: no destination that would mean anything to people, and the one who gave it tells what it was.
     """
     at, _, rest = source.partition(":")
     _, _, rest = rest.partition(":")
     word, _, target = rest.partition(":")
     mode = _MODES.get(word)
-    if mode is None:
+    if mode is None or target.endswith("/inline"):
         return NONE, NONE, NONE
     if mode == "blind":
         target = target.split("/", 1)[0]

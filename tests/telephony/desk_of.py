@@ -328,9 +328,9 @@ class Lab:
 
     # -- situations
 
-    async def dialled(self, to: str = "100", **args: str | bool | float | None) -> Leg:
+    async def dialled(self, to: str = "100") -> Leg:
         """A leg that we placed, when it has been answered and parked."""
-        result = await self.done("call.originate", to=to, **args)
+        result = await self.done("call.originate", to=to)
         leg = str(result["leg"])
         return await self.leg_when(leg, lambda one: one.parked)
 
@@ -338,6 +338,13 @@ class Lab:
         """A customer who called and an agent whom we called, talking."""
         customer = await self.call_in()
         agent = await self.dialled(to)
+        await self.done("call.bridge", customer, call_id=self.call(agent).id)
+        return self.leg(customer), self.leg(agent)
+
+    async def talk_too(self) -> tuple[Leg, Leg]:
+        """Another customer and another agent, talking."""
+        customer = await self.call_in("+15550199")
+        agent = await self.dialled("110")
         await self.done("call.bridge", customer, call_id=self.call(agent).id)
         return self.leg(customer), self.leg(agent)
 
