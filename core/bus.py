@@ -274,7 +274,8 @@ class Bus:
                     elif message["type"] == "message":
                         self._dispatch(message["channel"].decode(), message["data"])
             except (RedisError, OSError) as exc:
-                LOG.warning("the bus is out of reach", error=type(exc).__name__)
+                if self.listening.is_set() or not self.reconnects:
+                    LOG.warning("the bus is out of reach", error=type(exc).__name__)
             finally:
                 self._pubsub = None
                 self.listening.clear()
