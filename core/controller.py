@@ -5,6 +5,7 @@ the store knows; a switch that is added, changed or removed there is followed wi
 """
 
 import os
+import random
 import secrets
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import TypeVar
 import msgspec
 import trio
 
+from core import log
 from core.aio import Bridge, open_bridge
 from core.bus import Bus
 from core.clock import now_us
@@ -23,6 +25,8 @@ from core.config import Settings
 from core.errors import PeerError
 from core.logs import get_logger, set_up
 from core.recorder import open_recorder
+from core.storage import calls as call_store
+from core.storage import jobs as job_store
 from core.storage import nodes as node_store
 from core.storage.blobs import Blobs, open_blobs
 from core.storage.database import Database
@@ -34,6 +38,7 @@ T = TypeVar("T")
 
 LOOK_S = 2.0
 PRESENCE_S = 1.0
+TIDY_S = 600.0
 FIRST_RETRY_S = 0.2
 MAX_RETRY_S = 5.0
 
@@ -104,6 +109,7 @@ class _Fleet:
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._show_presence)
+            nursery.start_soon(self._tidy)
             while True:
                 try:
                     nodes = await self._parts.bridge.run(
@@ -147,3 +153,20 @@ class _Fleet:
             }
             await self._parts.bridge.run(self._parts.bus.present, self._parts.name, msgspec.json.encode(said))
             await trio.sleep(PRESENCE_S)
+
+    async def _tidy(self) -> None:
+        """Forget what has been kept long enough. Every controller does it; what one has done is nothing for the next."""
+        while True:
+            await trio.sleep(TIDY_S * random.uniform(0.5, 1.5))
+            try:
+                await self._parts.bridge.run(self._forget_old)
+            except PeerError as exc:
+                LOG.info("tidying waits for the store", error=exc.code)
+
+    async def _forget_old(self) -> None:
+        db = self._parts.db
+        entries = await log.prune(db, self._settings.events_days)
+        calls = await call_store.prune_calls(db, self._settings.calls_days)
+        jobs = await job_store.fail_abandoned(db)
+        if entries or calls or jobs:
+            LOG.info("tidied", entries=entries, calls=calls, jobs=jobs)
