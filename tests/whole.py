@@ -104,9 +104,10 @@ def _name(words: list[bytes]) -> str:
     program = words[0].rpartition(b"/")[2].decode()
     if b"api.cli" in words:
         return words[words.index(b"api.cli") + 1].decode()
-    for server in ("postgres", "valkey-server"):
-        if any(word.rpartition(b"/")[2] == server.encode() for word in words):
-            return server.removesuffix("-server")
+    # Valkey writes where it listens over its own command line.
+    for server in ("postgres", "valkey"):
+        if any(word.rpartition(b"/")[2].startswith(server.encode()) for word in words):
+            return server
     return "" if program.startswith("python") else program
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from api.commands.client import Client, connect
 from api.commands.common import (
@@ -110,25 +111,33 @@ def originate(
         _report(client.post("/calls", body, once=True), "placed", as_json)
 
 
+class OneCall(TyperGroup):
+    """`irisx call ID` without a verb, or with options only, means `irisx call ID show`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and not args[0].startswith("-") and (len(args) == 1 or args[1].startswith("-")):
+            args.insert(1, "show")
+        return super().parse_args(ctx, args)
+
+
 call_app = typer.Typer(
+    cls=OneCall,
     help="Look at one call, or act on it: irisx call ID hold. Answers with what happened, not with what was asked.",
     no_args_is_help=True,
-    invoke_without_command=True,
 )
 
 
 @call_app.callback()
-def one_call(context: typer.Context, call_id: CallId, as_json: Json = False) -> None:
-    """One call: without a further word it is shown."""
+def one_call(context: typer.Context, call_id: CallId) -> None:
+    """Look at one call, or act on it. Without a further word it is shown."""
     context.obj = call_id
-    if context.invoked_subcommand is None:
-        _show(call_id, as_json)
 
 
 @call_app.command()
 def show(context: typer.Context, as_json: Json = False) -> None:
     """Show the call with its legs."""
-    _show(context.obj, as_json)
+    call_id: str = context.obj
+    _show(call_id, as_json)
 
 
 @call_app.command()

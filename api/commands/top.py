@@ -237,13 +237,24 @@ def _raw_keys() -> Iterator[None]:
 
 def _keys() -> list[str]:
     """The keys that were pressed since the last look."""
-    pressed: list[str] = []
+    raw = b""
     while select.select([sys.stdin], [], [], 0)[0]:
-        raw = os.read(sys.stdin.fileno(), 16)
-        if not raw:
-            return [*pressed, "quit"]
-        if raw in _KEYS:
-            pressed.append(_KEYS[raw])
+        more = os.read(sys.stdin.fileno(), 64)
+        if not more:
+            return ["quit"]  # the terminal is gone
+        raw += more
+    return read_keys(raw)
+
+
+def read_keys(raw: bytes) -> list[str]:
+    """Names of the keys in what a terminal sent; what we do not know is passed over."""
+    pressed: list[str] = []
+    while raw:
+        # The longest first: an arrow begins with the byte that Esc is.
+        found = next((sent for sent in sorted(_KEYS, key=len, reverse=True) if raw.startswith(sent)), raw[:1])
+        if found in _KEYS:
+            pressed.append(_KEYS[found])
+        raw = raw[len(found) :]
     return pressed
 
 

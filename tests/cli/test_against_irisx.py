@@ -79,7 +79,8 @@ def parked(irisx: Say) -> str:
     """A live call that is answered and ours alone: placed by ourselves."""
     answer = irisx("originate", "+4930999", "--from", "+4930111")
     call_id: str = answer["call"]["id"]
-    eventually(20, lambda: irisx("call", call_id)["state"] == "answered", "it is answered")
+    # The state "new" is not written out, as all values that are the usual ones.
+    eventually(20, lambda: irisx("call", call_id).get("state") == "answered", "it is answered")
     return call_id
 
 
@@ -98,7 +99,7 @@ def test_calls_are_listed_filtered_and_shown(irisx: Say) -> None:
     assert all(call["state"] == "ended" for call in ended)
     assert irisx("calls", "--state", "ended", "--limit", "1")[0]["state"] == "ended"
     assert irisx("call", ended[0]["id"], "show")["id"] == ended[0]["id"]
-    assert ended[0]["hangup_cause"] in irisx("call", ended[0]["id"], plain=True)
+    assert "ended" in irisx("call", ended[0]["id"], plain=True)
     assert irisx("call", ended[0]["id"], "trace")["data"]
 
 
@@ -106,7 +107,7 @@ def test_a_call_is_placed_and_acted_on(irisx: Say) -> None:
     call_id = parked(irisx)
     muted = irisx("call", call_id, "mute")
     assert muted["call"]["legs"][0]["muted"] is True
-    assert irisx("call", call_id, "unmute")["call"]["legs"][0]["muted"] is False
+    assert "muted" not in irisx("call", call_id, "unmute")["call"]["legs"][0]
     assert "hung up (now ended)" in irisx("call", call_id, "hangup", plain=True)
     assert irisx("call", call_id)["state"] == "ended"
     assert "ended" in irisx("call", call_id, "mute", fails=True)

@@ -50,6 +50,8 @@ def test_every_command_explains_itself(words: list[str], capsys: pytest.CaptureF
         (["nonsense"], 2, "irisx: No such command 'nonsense'."),
         (["calls", "--limit", "many"], 2, "irisx: Invalid value for '--limit'"),
         (["call", "call_1", "record", "rewind"], 2, "irisx: record start, pause, resume or stop"),
+        (["call", "call_1"], 1, "irisx: not signed in"),
+        (["call", "call_1", "--json"], 1, "irisx: not signed in"),
         (["call", "call_1", "transfer"], 2, "irisx: say where to, or --complete, or --cancel: one of them"),
         (["call", "call_1", "play"], 2, "irisx: name a file, --tone or --stop: one of them"),
         (

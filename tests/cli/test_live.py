@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.commands.live import Live
+from api.commands.top import read_keys
 
 
 def call(name: str, version: int, state: str = "answered") -> dict[str, Any]:
@@ -92,6 +93,10 @@ def test_the_newest_calls_come_first() -> None:
         live.take(call(name, version))
     assert [one["id"] for one in live.newest(2)] == ["call_b", "call_c"]
     assert [one["id"] for one in live.newest(2, skip=2)] == ["call_a"]
+
+
+def test_keys_are_told_apart_even_when_they_come_together() -> None:
+    assert read_keys(b"\x1b[B\r\x1b\x1b[5~jXq") == ["down", "open", "close", "page up", "down", "quit"]
 
 
 history = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30)
