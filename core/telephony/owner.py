@@ -24,6 +24,7 @@ from core.model.switchboard import Switchboard
 from core.recorder import Recorder
 from core.storage import calls as call_store
 from core.storage import nodes as node_store
+from core.telephony import consult
 from core.telephony import resync as comparing
 from core.telephony.orders import carry_out
 from core.telephony.parts import Parts
@@ -74,6 +75,8 @@ class Owner:
         self._resync_wanted = trio.Event()
         self._resync_reason = ""
         self._resync_at = -math.inf
+        self._resumed = False
+        """Whether the transfers that a predecessor left are being looked after again."""
         self.resyncs = 0
         self.orders_refused = 0
         self.overheard = 0
@@ -262,6 +265,9 @@ class Owner:
             await trio.sleep_until(self._resync_at)
             try:
                 await self.resync(self._resync_reason)
+                if not self._resumed:
+                    self._resumed = True
+                    consult.resume(self)
             except (EslError, PeerError, Conflict) as exc:
                 LOG.warning("resync failed; again soon", node=self.node.id, error=str(exc))
                 await trio.sleep(RETRY_S)
