@@ -22,6 +22,7 @@ from core.ids import new_id
 from core.model.orders import Order, Outcome
 from core.model.records import Call, Change, Leg
 from core.model.switchboard import Switchboard
+from core.telephony import consult
 from core.telephony import resync as comparing
 from core.telephony.orders import carry_out
 from core.telephony.resync import Report
@@ -53,7 +54,7 @@ SUBSCRIPTIONS = (
 class SmallDesk:
     """`core.telephony.desk.Desk`, as `core.telephony.owner.Owner` is one, without what that needs a cluster for."""
 
-    def __init__(self, switch: Switch, nursery: trio.Nursery, dial_template: str) -> None:
+    def __init__(self, switch: Switch, dial_template: str) -> None:
         self.switch = switch
         self.board = Switchboard("node_test", TENANT)
         self.watches = Watches()
@@ -66,7 +67,20 @@ class SmallDesk:
         self.failures: list[str] = []
         """Steps that failed after their order had been answered."""
         self.moved = trio.Event()
-        self._nursery = nursery
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the switch until `stop`."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            while True:
+                self._on_notice(await self.switch.receive())
+
+    def stop(self) -> None:
+        """Die: whatever was under way is not finished."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     async def api(self, line: str, *, deadline_s: float = 5.0) -> str:
         return await self.switch.api(line, deadline_s=deadline_s)
@@ -97,6 +111,7 @@ class SmallDesk:
             except (EslError, PeerError, Conflict) as exc:
                 self.failures.append(f"{fn.__name__}: {exc}")
 
+        assert self._nursery is not None
         self._nursery.start_soon(guarded)
 
     def refuse_new_calls(self) -> None:
@@ -108,10 +123,6 @@ class SmallDesk:
 
     async def resync(self, reason: str) -> Report:
         return await comparing.resync(self.switch, self.board, self._take, lambda *_, **__: None)
-
-    async def listen(self) -> None:
-        while True:
-            self._on_notice(await self.switch.receive())
 
     def _on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Events):
@@ -169,9 +180,10 @@ class Place(Protocol):
 class Lab:
     """A switch, its desk, and the words that tests use."""
 
-    def __init__(self, place: Place, desk: SmallDesk) -> None:
+    def __init__(self, place: Place, desk: SmallDesk, nursery: trio.Nursery) -> None:
         self.place = place
         self.desk = desk
+        self._nursery = nursery
         self.tenant = TENANT
 
     # -- people
@@ -214,6 +226,19 @@ class Lab:
     def tone(self, leg: Leg) -> int:
         """What the person at this leg speaks."""
         return self.person(leg).tone
+
+    async def hand_over(self) -> None:
+        """The controller dies, and an heir that knows what was stored goes on."""
+        dead = self.desk
+        dead.stop()
+        heir = SmallDesk(dead.switch, dead.dial_template)
+        heir.settings = dead.settings
+        heir.board.restore(dead.board.calls.values())
+        heir.changes = dead.changes
+        await self._nursery.start(heir.run)
+        self.desk = heir
+        await heir.resync("taken over")
+        consult.resume(heir)
 
     # -- orders
 
@@ -386,14 +411,14 @@ async def open_lab(**settings: str) -> AsyncIterator[Lab]:
     async with trio.open_nursery() as nursery:
         place = await (_open_real(nursery) if REAL else _open_simulated(nursery))
         async with open_switch(place.endpoint, subscriptions=SUBSCRIPTIONS) as switch:
-            desk = SmallDesk(switch, nursery, place.dial_template)
+            desk = SmallDesk(switch, place.dial_template)
             desk.settings = {**desk.settings, **settings}
-            nursery.start_soon(desk.listen)
+            await nursery.start(desk.run)
             with trio.fail_after(PATIENCE_S):
                 await switch.wait_up()
             for line in sign_of_life(new_id("test").replace("_", "-")):
                 await desk.api(line)
-            lab = Lab(place, desk)
+            lab = Lab(place, desk, nursery)
             yield lab
             await _clear(lab)
         nursery.cancel_scope.cancel()
