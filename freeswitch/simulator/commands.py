@@ -278,6 +278,9 @@ def _allowed(listener: Listener, name: str, argument: str) -> bool:
 
 def _api(listener: Listener, message: Message) -> None:
     line = message.line[4:]
+    if is_true(message.get("console_execute")):
+        # Typed into the console, so to say: of several commands only the first one's output comes back.
+        line = line.partition(";")[0]
     name, _, argument = line.partition(" ")
     if not _allowed(listener, name, argument):
         listener.reply("-ERR permission denied")
@@ -318,7 +321,7 @@ def _log(listener: Listener, message: Message) -> None:
     word = message.line[3:].lstrip(" ").partition(" ")[0]
     level = LEVELS["debug"] if not word else LEVELS.get(word.lower())
     if level is None and re.fullmatch(r"\d+", word):
-        level = min(int(word), 7) if int(word) <= 10 else None
+        level = int(word) if int(word) <= 10 else None
     if level is None:
         listener.reply("-ERR invalid log level")
         return

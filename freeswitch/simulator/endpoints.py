@@ -32,6 +32,8 @@ def make(
     if kind == "error":
         cause = rest.strip()
         raise Refused(cause if cause in CAUSES else "NORMAL_CLEARING")
+    if kind == "group":
+        raise Refused("DESTINATION_OUT_OF_ORDER")
     if kind == "user":
         return _user(switch, rest, variables, caller=caller, name=name, number=number)
     if kind == "loopback":
@@ -70,7 +72,11 @@ def _still_born(switch: Switch, variables: dict[str, str]) -> None:
 def _user(
     switch: Switch, rest: str, variables: dict[str, str], *, caller: Channel | None, name: str, number: str
 ) -> Channel:
-    found = switch.registrations.get(rest.split("/")[0])
+    who = rest.partition("/")[0]
+    who = who if "@" in who else f"{who}@{switch.settings.ipv4}"
+    found = switch.registrations.get(who)
+    if found is None and who not in switch.settings.directory:
+        raise Refused("SUBSCRIBER_ABSENT")
     # mod_dptools asks both modules where the user is, and each question is an API event of its own.
     for command, argument in (("sofia_contact", f"*/{rest}"), ("verto_contact", rest)):
         switch.desk.fire(at.API, before=(("API-Command", command), ("API-Command-Argument", argument)))

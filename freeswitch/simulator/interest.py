@@ -196,7 +196,9 @@ class Filters:
         if not space:
             return "-ERR invalid syntax"
         if name.lower() == "add":
-            name, _, rest = rest.partition(" ")
+            name, space, rest = rest.partition(" ")
+            if not space:
+                return f"+OK filter added. [{name}]=[(null)]"
         self._rules.append((name, rest))
         return f"+OK filter added. [{name}]=[{rest}]"
 

@@ -86,6 +86,9 @@ class Switch:
         self.paused_inbound = False
         self.paused_outbound = False
         self.shutting_down = ""
+        """``elegant`` or ``asap`` while the switch waits for its last call."""
+        self.stop_as = ""
+        """What happens after that: the same word, or ``restart``."""
         self.sessions_since_startup = 0
         self.sessions_peak = 0
         self.sessions_peak_five = 0
@@ -201,7 +204,7 @@ class Switch:
         if self.channels.get(channel.uuid) is channel:
             del self.channels[channel.uuid]
         if self.shutting_down and not self.channels:
-            self.on_stop(self.shutting_down)
+            self.on_stop(self.stop_as)
 
     def snapshot(self, name: str, table: Callable[["Switch"], list[dict[str, str]]]) -> list[dict[str, str]]:
         """Return a table's rows as the SQL thread has them: up to ``show_lag_s`` old."""
@@ -218,6 +221,11 @@ class Switch:
 
     def _choose_takers(self, kind: str) -> list[Any]:
         return [one for one in self.listeners.values() if one.takes(kind)]
+
+    @property
+    def ready(self) -> bool:
+        """Whether new sessions are made in at least one direction (switch_core_ready)."""
+        return not (self.paused_inbound and self.paused_outbound) and self.shutting_down != "asap"
 
     def uptime_us(self) -> int:
         """Return how long this run has lasted in microseconds."""

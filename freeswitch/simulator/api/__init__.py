@@ -86,8 +86,8 @@ def split_words(text: str, limit: int = -1) -> list[str]:
     return words
 
 
-def run(call: Call, finish: Callable[[str], Any]) -> None:
-    """Run a command and give its output to ``finish``, now or when it is done."""
+def run(call: Call, finish: Callable[[str], Any]) -> bool:
+    """Run a command and give its output to ``finish``, now or when it is done. False: there is none such."""
     switch = call.switch
     stamp = switch.desk.stamp()
     handler = COMMANDS.get(call.name.lower())
@@ -101,16 +101,17 @@ def run(call: Call, finish: Callable[[str], Any]) -> None:
 
     if handler is None:
         done(f"-ERR {call.name} Command not found!\n")
-        return
+        return False
     output = handler(call)
     if isinstance(output, str):
         done(output)
-        return
+        return True
 
     def wait() -> Thread:
         done((yield from output))
 
     switch.threads.spawn(wait())
+    return True
 
 
 def run_line(switch: Switch, line: str) -> None:

@@ -1,7 +1,9 @@
 """Commands about what a channel hears, says and records."""
 
+from urllib.parse import unquote
+
 from freeswitch.simulator import origins as at
-from freeswitch.simulator import recording, sip
+from freeswitch.simulator import recording
 from freeswitch.simulator.api import Call, command, split_words
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.dialstring import assignments
@@ -48,8 +50,6 @@ def record(call: Call) -> str:
 
 
 def _variables(text: str) -> dict[str, str]:
-    from urllib.parse import unquote
-
     inside = text.strip()
     if inside.startswith("{") and inside.endswith("}"):
         inside = inside[1:-1]
@@ -153,86 +153,3 @@ def media(call: Call) -> str:
         return "-USAGE: [off] <uuid>\n-ERR Operation failed\n"
     uuid = words[1] if words[0].lower() == "off" and len(words) > 1 else words[0]
     return "+OK Success\n" if uuid in call.switch.channels else "-ERR Operation failed\n"
-
-
-@command("uuid_flush_dtmf")
-def flush_dtmf(call: Call) -> str:
-    channel = call.switch.channels.get(call.argument.strip())
-    if channel is None:
-        return "-ERR No such session\n"
-    channel.dtmf.clear()
-    return "+OK\n"
-
-
-@command("uuid_phone_event")
-def phone_event(call: Call) -> str:
-    uuid, _, _ = call.argument.partition(" ")
-    if not uuid:
-        return "-USAGE: <uuid>\n-ERR Operation failed\n"
-    return "+OK Success\n" if uuid in call.switch.channels else "-ERR Operation failed\n"
-
-
-@command("uuid_display")
-def display(call: Call) -> str:
-    uuid, _, text = call.argument.partition(" ")
-    if not text:
-        return "-USAGE: <uuid> <display>\n"
-    channel = call.switch.channels.get(uuid)
-    if channel is None:
-        return "-ERR Operation failed\n"
-    name, _, number = text.partition("|")
-    channel.set("last_sent_callee_id_name", name)
-    channel.set("last_sent_callee_id_number", number or name)
-    return "+OK Success\n"
-
-
-@command("uuid_deflect")
-def deflect(call: Call) -> str:
-    uuid, _, uri = call.argument.partition(" ")
-    if not uri:
-        return "-USAGE: <uuid> <uri>\n"
-    channel = call.switch.channels.get(uuid)
-    if channel is None:
-        return f"-ERR No such channel {uuid}!\n"
-    sip.said_bye(channel)
-    channel.hang_up("BLIND_TRANSFER")
-    return "+OK:Success\n"
-
-
-@command("uuid_limit")
-def limit(call: Call) -> str:
-    words = call.words()
-    if len(words) < 4:
-        return (
-            "USAGE: uuid_limit <uuid> <backend> <realm> <resource> [<max>[/interval]] "
-            "[number [dialplan [context]]]\n"
-        )
-    if words[0] not in call.switch.channels:
-        return f"-ERR Cannot find session with uuid {words[0]}\n"
-    return "true"
-
-
-@command("uuid_loglevel")
-def loglevel(call: Call) -> str:
-    words = call.words()
-    if len(words) < 2:
-        return "-USAGE: <uuid> <level>\n"
-    if words[0] not in call.switch.channels:
-        return f"-ERR No such channel {words[0]}!\n"
-    return "+OK\n"
-
-
-@command("uuid_chat")
-def chat(call: Call) -> str:
-    uuid, _, text = call.argument.partition(" ")
-    if not text:
-        return "-USAGE: <uuid> <text>\n"
-    return "+OK\n" if uuid in call.switch.channels else f"-ERR No such channel {uuid}!\n"
-
-
-@command("uuid_fileman")
-def fileman(call: Call) -> str:
-    uuid, _, text = call.argument.partition(" ")
-    if not text:
-        return "-USAGE: <uuid> <cmd>:<val>\n"
-    return "+OK\n" if uuid in call.switch.channels else "-ERR No such channel!\n"

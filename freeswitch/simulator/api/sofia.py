@@ -2,10 +2,9 @@
 
 from freeswitch.simulator import origins as at
 from freeswitch.simulator import recovery, registrations
-from freeswitch.simulator.api import Call, command
+from freeswitch.simulator.api import Call, command, sofia_status
 from freeswitch.simulator.switch import Switch
 
-_LINE = "=" * 97 + "\n"
 _USAGE = (
     "USAGE:\n" + "-" * 80 + "\nsofia global siptrace <on|off>\n"
     "sofia <status|xmlstatus> profile <name> [reg]\nsofia <status|xmlstatus> gateway <name>\n"
@@ -13,7 +12,6 @@ _USAGE = (
     + "-" * 80
     + "\n"
 )
-_XML = '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
 
 
 @command("sofia")
@@ -23,9 +21,11 @@ def sofia(call: Call) -> str:
         return _USAGE
     verb, rest = words[0].lower(), words[1:]
     if verb == "status":
-        return _status(call.switch, rest)
+        return sofia_status.status(call.switch, rest)
     if verb == "xmlstatus":
-        return _xmlstatus(call.switch, rest)
+        return sofia_status.xmlstatus(call.switch, rest) or _USAGE
+    if verb == "jsonstatus":
+        return sofia_status.jsonstatus(call.switch)
     if verb == "profile":
         return _profile(call.switch, rest)
     if verb == "recover":
@@ -36,133 +36,6 @@ def sofia(call: Call) -> str:
         name, level = [*rest, "all", "0"][:2]
         return f"Sofia log level for component [{name}] has been set to [{level}]"
     return _USAGE
-
-
-def _url(switch: Switch, profile: str) -> str:
-    return f"sip:mod_sofia@{switch.settings.ipv4}:{switch.sip_port(profile)}"
-
-
-def _status(switch: Switch, rest: list[str]) -> str:
-    if not rest:
-        text = f"{'Name':>25s}\t{'Type':>7s}\t{'Data':>42s}\tState\n{_LINE}"
-        for name in sorted(switch.profiles):
-            live = sum(1 for one in switch.channels.values() if one.name.startswith(f"sofia/{name}/"))
-            text += f"{name:>25s}\tprofile\t{_url(switch, name):>42s}\tRUNNING ({live})\n"
-        count = len(switch.profiles)
-        return f"{text}{_LINE}{count} profile{'' if count == 1 else 's'} 0 aliases\n"
-    if rest[0].lower() == "profile" and len(rest) > 1:
-        if rest[1] not in switch.profiles:
-            return "Invalid Profile!\n"
-        if len(rest) > 2 and rest[2].lower() == "reg":
-            return registrations.listing(switch, rest[1])
-        return _LINE + "".join(
-            f"{title:<17s}\t{value}\n" for title, _, value in _facts(switch, rest[1]) if title
-        )
-    if rest[0].lower() == "gateway" and len(rest) > 1:
-        if rest[1] not in switch.gateways:
-            return "Invalid Gateway!\n"
-        profile, where = switch.gateways[rest[1]]
-        return (
-            f"{_LINE}Name    \t{rest[1]}\nProfile \t{profile}\nScheme  \tDigest\nRealm   \t{where}\n"
-            f"State   \tNOREG\nStatus  \tUP\n{_LINE}"
-        )
-    text = (
-        "    Profile::Gateway-Name\t                        Data    \tState\tPing Time\t"
-        f"IB Calls(F/T)\tOB Calls(F/T)\n{_LINE}"
-    )
-    for name, (profile, where) in switch.gateways.items():
-        text += f"{profile + '::' + name:>25s}\t{'sip:' + where:>32s}\tNOREG\t0.00\t0/0\t0/0\n"
-    return f"{text}{_LINE}{len(switch.gateways)} gateways: Inbound(Failed/Total): 0/0,Outbound(Failed/Total):0/0\n"
-
-
-def _facts(switch: Switch, name: str) -> list[tuple[str, str, str]]:
-    ip = switch.settings.ipv4
-    url = _url(switch, name)
-    context = "default" if name in ("internal", "external") else name
-    count = sum(1 for one in switch.registrations.values() if one.profile == name)
-    return [
-        ("Name             ", "name", name),
-        ("Domain Name      ", "domain-name", "N/A"),
-        ("Auto-NAT         ", "auto-nat", "false"),
-        ("DBName           ", "db-name", f"sofia_reg_{name}"),
-        ("Pres Hosts       ", "pres-hosts", ""),
-        ("Dialplan         ", "dialplan", "XML"),
-        ("Context          ", "context", context),
-        ("Challenge Realm  ", "challenge-realm", "auto_to"),
-        ("RTP-IP           ", "rtp-ip", ip),
-        ("SIP-IP           ", "sip-ip", ip),
-        ("URL              ", "url", url),
-        ("BIND-URL         ", "bind-url", f"{url};transport=udp,tcp"),
-        ("HOLD-MUSIC       ", "hold-music", "N/A"),
-        ("OUTBOUND-PROXY   ", "outbound-proxy", "N/A"),
-        ("CODECS IN        ", "inbound-codecs", "PCMU,PCMA"),
-        ("CODECS OUT       ", "outbound-codecs", "PCMU,PCMA"),
-        ("TEL-EVENT        ", "tel-event", "101"),
-        ("DTMF-MODE        ", "dtmf-mode", "rfc2833"),
-        ("CNG              ", "cng", "13"),
-        ("SESSION-TO       ", "session-to", "0"),
-        ("MAX-DIALOG       ", "max-dialog", "0"),
-        ("MAX-RECV-RPS     ", "max-recv-rps", "1000"),
-        ("NOMEDIA          ", "nomedia", "false"),
-        ("LATE-NEG         ", "late-neg", "false"),
-        ("PROXY-MEDIA      ", "proxy-media", "false"),
-        ("AGGRESSIVENAT    ", "aggressive-nat", "false"),
-        ("CALLS-IN         ", "calls-in", str(switch.calls_in.get(name, 0))),
-        ("FAILED-CALLS-IN  ", "failed-calls-in", "0"),
-        ("CALLS-OUT        ", "calls-out", str(switch.calls_out.get(name, 0))),
-        ("FAILED-CALLS-OUT ", "failed-calls-out", "0"),
-        ("REGISTRATIONS    ", "registrations", str(count)),
-    ]
-
-
-def _xmlstatus(switch: Switch, rest: list[str]) -> str:
-    if not rest:
-        profiles = "".join(
-            f"<profile>\n<name>{name}</name>\n<type>profile</type>\n<data>{_url(switch, name)}</data>\n"
-            "<state>RUNNING (0)</state>\n</profile>\n"
-            for name in sorted(switch.profiles)
-        )
-        return f"{_XML}<profiles>\n{profiles}</profiles>\n"
-    kind = rest[0].lower()
-    if kind == "profile" and len(rest) > 1:
-        if rest[1] not in switch.profiles:
-            return "Invalid Profile!\n"
-        if len(rest) > 2 and rest[2].lower() == "reg":
-            return f"{_XML}<profile>\n  <registrations>\n{_xml_registrations(switch, rest[1])}  </registrations>\n</profile>\n"
-        order = {
-            "calls-in": 0,
-            "calls-out": 1,
-            "failed-calls-in": 2,
-            "failed-calls-out": 3,
-            "registrations": 4,
-        }
-        facts = sorted(_facts(switch, rest[1]), key=lambda fact: order.get(fact[1], -1))
-        body = "".join(f"    <{tag}>{value}</{tag}>\n" for _, tag, value in facts)
-        return f"{_XML}<profile>\n  <profile-info>\n{body}  </profile-info>\n</profile>\n"
-    if kind == "gateway":
-        if len(rest) > 1 and rest[1] not in switch.gateways:
-            return "Invalid Gateway!\n"
-        wanted = rest[1:2] or list(switch.gateways)
-        body = "".join(
-            f"  <gateway>\n    <name>{name}</name>\n    <profile>{switch.gateways[name][0]}</profile>\n"
-            f"    <proxy>sip:{switch.gateways[name][1]}</proxy>\n    <state>NOREG</state>\n    <status>UP</status>\n"
-            "  </gateway>\n"
-            for name in wanted
-        )
-        return f"{_XML}{body}" if rest[1:2] else f"{_XML}<gateways>\n{body}</gateways>\n"
-    return _USAGE
-
-
-def _xml_registrations(switch: Switch, profile: str) -> str:
-    text = ""
-    for one in switch.registrations.values():
-        if one.profile == profile:
-            text += (
-                f"    <registration>\n        <call-id>{one.call_id}</call-id>\n        <user>{one.address}</user>\n"
-                f"        <network-ip>{one.network_ip}</network-ip>\n"
-                f"        <network-port>{one.network_port}</network-port>\n    </registration>\n"
-            )
-    return text
 
 
 def _profile(switch: Switch, rest: list[str]) -> str:

@@ -1,9 +1,6 @@
-"""Small commands that clients use to look around: module_exists, hash, regex, limits, text helpers."""
+"""Small commands that clients use to look around: modules, hash, limits, access lists, users."""
 
-import hashlib
 import ipaddress
-import re
-from urllib.parse import quote, unquote
 
 from freeswitch.simulator.api import COMMANDS, Call, command
 from freeswitch.simulator.lifecycle import APPS
@@ -91,72 +88,48 @@ def limit_status(call: Call) -> str:
     return "-ERR not supported yet (locking problems)."
 
 
-@command("md5")
-def md5(call: Call) -> str:
-    return hashlib.md5(call.argument.encode(), usedforsecurity=False).hexdigest()
+def _known_user(call: Call, text: str) -> bool:
+    user, _, domain = text.partition("@")
+    return f"{user}@{domain or call.switch.settings.ipv4}" in call.switch.settings.directory
 
 
-@command("url_encode")
-def url_encode(call: Call) -> str:
-    return quote(call.argument, safe="/*'()$!,~-_.")
+@command("user_exists")
+def user_exists(call: Call) -> str:
+    words = call.words()
+    return "true" if len(words) > 2 and _known_user(call, f"{words[1]}@{words[2]}") else "false"
 
 
-@command("url_decode")
-def url_decode(call: Call) -> str:
-    return unquote(call.argument)
+@command("domain_exists", "in_group", "file_exists")
+def exists(call: Call) -> str:
+    return "false"
 
 
-@command("toupper")
-def toupper(call: Call) -> str:
-    return call.argument.upper()
+@command("user_data", "find_user_xml", "sofia_username_of", "sofia_presence_data", "system")
+def nothing(call: Call) -> str:
+    """Answer what these say when they find nothing (`system` runs nothing here)."""
+    return "-ERR bad args\n" if call.name.lower() == "find_user_xml" else ""
 
 
-@command("tolower")
-def tolower(call: Call) -> str:
-    return call.argument.lower()
+@command("group_call")
+def group_call(call: Call) -> str:
+    return "error/NO_ROUTE_DESTINATION"
 
 
-@command("cond")
-def cond(call: Call) -> str:
-    found = re.fullmatch(r"\s*(.*?)\s*(==|!=|>=|<=|>|<)\s*(.*?)\s*\?\s*(.*?)\s*:\s*(.*?)\s*", call.argument)
-    if found is None:
-        return "-ERR"
-    left, operator, right, yes, no = found.groups()
-    try:
-        order = (float(left) > float(right)) - (float(left) < float(right))
-    except ValueError:
-        order = (left > right) - (left < right)
-    holds = {
-        "==": order == 0,
-        "!=": order != 0,
-        ">": order > 0,
-        "<": order < 0,
-        ">=": order >= 0,
-        "<=": order <= 0,
-    }
-    return yes if holds[operator] else no
+@command("getenv")
+def getenv(call: Call) -> str:
+    """Answer that there is no such variable: the environment of the simulator is nobody's business."""
+    return "_undef_"
 
 
-@command("regex")
-def regex(call: Call) -> str:
-    parts = call.argument.split("|")
-    if len(parts) < 2:
-        return "-ERR"
-    try:
-        found = re.search(parts[1], parts[0])
-    except re.error:
-        return "-ERR"
-    if len(parts) < 3:
-        return "true" if found else "false"
-    if found is None:
-        return parts[0]
-    return re.sub(
-        r"\$(\d)", lambda m: found[int(m[1])] or "" if int(m[1]) <= len(found.groups()) else "", parts[2]
+@command("host_lookup")
+def host_lookup(call: Call) -> str:
+    return (
+        "127.0.0.1" if call.argument == "localhost" else "!err!" if call.argument else "parameter missing\n"
     )
 
 
-@command("user_exists", "domain_exists", "in_group", "file_exists")
-def exists(call: Call) -> str:
+@command("nat_map")
+def nat_map(call: Call) -> str:
     return "false"
 
 
@@ -188,3 +161,21 @@ def help_command(call: Call) -> str:
 @command("bg_system", "bgsystem")
 def bg_system(call: Call) -> str:
     return "+OK\n"
+
+
+_USAGES = {
+    "alias": "-USAGE: [add|stickyadd] <alias> <command> | del [<alias>|*]\n",
+    "complete": "-USAGE: add <word>|del [<word>|*]\n",
+    "time_test": "parameter missing\n",
+    "interface_ip": "USAGE: interface_ip [auto|ipv4|ipv6] <ifname>\n",
+    "event_sink": "This is a web application!\n",
+    "stun": "-STUN Failed! NO STUN SERVER\n",
+    "pool_stats": "Unable to get core pool statictics. Please rebuild FreeSWITCH with --enable-pool-debug",
+    "say_string": "-ERR Usage: <module_name>[.<ext>] <lang>[.<ext>] <say_type> <say_method> [<say_gender>] <text>\n",
+}
+
+
+@command(*_USAGES)
+def usage(call: Call) -> str:
+    """Explain a command that the simulator does not have beyond its usage."""
+    return _USAGES[call.name.lower()]

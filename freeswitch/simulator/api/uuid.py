@@ -6,6 +6,7 @@ from freeswitch.simulator import origins as at
 from freeswitch.simulator import transfer as transfer_module
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.desk import Fired
 from freeswitch.simulator.wire import json_text, plain_lines, xml_text
 
 NO_CHANNEL = "-ERR No such channel!\n"
@@ -84,17 +85,22 @@ def setvar(call: Call) -> str:
 
 @command("uuid_setvar_multi")
 def setvar_multi(call: Call) -> str:
-    words = call.words(2)
-    if len(words) != 2:
-        return "-USAGE: <uuid> <var>=<value>;<var>=<value>...\n"
-    channel = _channel(call, words[0])
+    usage = "-USAGE: <uuid> <var>=<value>;<var>=<value>...\n"
+    uuid, space, text = call.argument.partition(" ")
+    if not space:
+        return "" if uuid else usage
+    channel = _channel(call, uuid)
     if channel is None:
-        return NO_CHANNEL
-    for part in words[1].split(";"):
-        name, equals, value = part.partition("=")
-        if equals and name:
+        return NO_CHANNEL + usage
+    done, said = 0, ""
+    for part in text.split(";"):
+        name, _, value = part.partition("=")
+        if name:
             channel.set(name, value)
-    return "+OK\n"
+            done += 1
+        else:
+            said += "-ERR No variable specified\n"
+    return said + ("+OK\n" if done else usage)
 
 
 @command("uuid_getvar")
@@ -122,8 +128,6 @@ def dump(call: Call) -> str:
     if form == "txt":
         head = desk.heading(at.CHANNEL_DATA_DUMP) + dates + at.CHANNEL_DATA_DUMP.lines
         return f"{head}Event-Sequence: {seq}\n{channel.basic_text()}{channel.variables_text()}\n"
-    from freeswitch.simulator.desk import Fired
-
     pairs = Fired(desk, at.CHANNEL_DATA_DUMP, channel, (seq, dates), (), (), (), None).pairs()
     if form.upper() == "XML":
         return xml_text(pairs, None)
@@ -135,23 +139,20 @@ def dump(call: Call) -> str:
 @command("uuid_transfer")
 def transfer(call: Call) -> str:
     words = call.words(6)
-    if len(words) < 2 or (words[1].startswith("-") and len(words) < 3):
+    if len(words) < 2:
         return "-USAGE: <uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]\n"
     channel = _channel(call, words[0])
     if channel is None:
         return NO_CHANNEL
-    which = words.pop(1) if words[1].lower() in ("-bleg", "-both") else ""
-    where = (words[1], words[2] if len(words) > 2 else "", words[3] if len(words) > 3 else "")
+    which = words.pop(1).lower() if words[1].lower() in ("-bleg", "-both") else ""
+    words += [""] * 4
+    where = (words[1], words[2], words[3])
     other = channel.partner
-    if which == "-bleg":
-        if other is None:
-            return "-ERR No such channel!\n"
+    if other is not None and which == "-both":
         transfer_module.go(other, *where)
-        return "+OK\n"
-    if which == "-both" and other is not None:
-        transfer_module.go(other, *where)
-    transfer_module.go(channel, *where)
-    return "+OK\n"
+    elif other is not None and which:
+        channel = other
+    return "+OK\n" if transfer_module.go(channel, *where) else "-ERR\n"
 
 
 @command("uuid_dual_transfer")
@@ -196,19 +197,24 @@ def broadcast(call: Call) -> str:
     return "+OK Message sent\n"
 
 
-@command("uuid_break")
+@command("uuid_break", "break")
 def break_(call: Call) -> str:
-    words = call.words(2)
-    channel = _channel(call, words[0]) if words else None
-    if not words:
+    """``<uuid> [all|both]``: leave the current playback; ``all`` forgets the queued messages too."""
+    uuid, _, flags = call.argument.partition(" ")
+    if not uuid:
         return "-USAGE: <uuid> [all]\n"
+    channel = _channel(call, uuid)
     if channel is None:
         return NO_CHANNEL
-    if len(words) > 1 and words[1].lower() == "all":
-        channel.inbox.clear()
-        channel.flags.add("stop_broadcast")
-    channel.broken = True
-    channel.wake()
+    for one in (channel, channel.partner if "both" in flags else None):
+        if one is None:
+            continue
+        if "all" in flags:
+            one.inbox.clear()
+        if "broadcast" in one.flags:
+            one.flags.add("stop_broadcast")
+        one.broken = True
+        one.wake()
     return "+OK\n"
 
 
