@@ -13,7 +13,7 @@ from core.errors import RequestError
 _DIGITS = re.compile(r"[0-9A-Da-d*#wW]{1,64}")
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
 _USER = re.compile(r"user:([A-Za-z0-9_.-]{1,64}(?:@[A-Za-z0-9_.:-]{1,128})?)")
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029'\"`\\{}\[\]()<>,;^|$\ud800-\udfff]{0,80}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\"`\\{}\[\]()<>,;^|$\ud800-\udfff]{0,80}")
 _STREAM = re.compile(r"(?:tone|silence|local)_stream://[A-Za-z0-9_./:@+%(),;=-]{1,400}")
 _FILE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]{0,399}")
 _CAUSE = re.compile(r"[A-Z0-9_]{2,48}")
@@ -28,7 +28,7 @@ def digits(value: object) -> str:
 
 def caller_name(value: object) -> str:
     """A name for people, in any script."""
-    return _matching(_NAME, value, "caller_name", "at most 80 characters without quotes, brackets or commas")
+    return _matching(_NAME, value, "caller_name", "at most 80 characters without quotation marks, brackets or commas")
 
 
 def number(value: object, field: str = "from") -> str:

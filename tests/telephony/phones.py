@@ -141,6 +141,11 @@ class Telephone:
         self._press: deque[tuple[int, bytes]] = deque()
         self._event_stamp = 0
 
+    @property
+    def caller_shown(self) -> str | None:
+        """Who calls, as the INVITE says."""
+        return self.remote.partition(";tag=")[0] if self.invite is not None else None
+
     # -- what a person does
 
     async def hang_up(self) -> None:
