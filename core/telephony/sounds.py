@@ -9,7 +9,7 @@ from core.telephony import values
 from core.telephony.actions import Result, answered_leg, the_leg
 from core.telephony.desk import Desk, wish
 from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs, set_all
-from core.telephony.watch import Watch
+from core.telephony.watch import OutOfReach, Watch
 from freeswitch import commands
 
 RECORD_START_S = 4.0
@@ -79,6 +79,8 @@ async def _begun(desk: Desk, watch: Watch, leg: str, path: str) -> None:
         try:
             await watch.until(playing, within_s=HAPPENS_S / LOOKS, what="the sound", alive=(leg,))
             return
+        except OutOfReach:
+            raise
         except PeerTimeout:
             said = (await desk.api(commands.uuid_getvar(leg, ANSWER))).strip()
             if said in ("FILE NOT FOUND", "PLAYBACK ERROR"):

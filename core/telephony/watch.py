@@ -14,6 +14,10 @@ from core.errors import Conflict, PeerTimeout
 from core.model.records import Change
 
 
+class OutOfReach(PeerTimeout):
+    """The switch went out of reach while something was awaited: it may have happened, and we will not see it."""
+
+
 class Watch:
     """The changes about some calls or legs since the watch was opened."""
 
@@ -47,8 +51,8 @@ class Watch:
     ) -> Change:
         """The first change for which ``wanted`` holds.
 
-        Raises `Conflict` (``leg_ended``) as soon as one of the legs ``alive`` has ended, `PeerTimeout` when the
-        switch goes out of reach meanwhile or after ``within_s`` seconds, or what `give_up` was told.
+        Raises `Conflict` (``leg_ended``) as soon as one of the legs ``alive`` has ended, `OutOfReach` when the
+        switch goes away meanwhile, `PeerTimeout` after ``within_s`` seconds, or what `give_up` was told.
         """
         needed = frozenset(alive)
         with trio.move_on_after(within_s):
@@ -57,7 +61,7 @@ class Watch:
                 if wanted(change):
                     return change
                 if change.type == "call.in_doubt":
-                    raise PeerTimeout(f"the switch went out of reach before {what} was seen")
+                    raise OutOfReach(f"the switch went out of reach before {what} was seen")
                 if any(leg.uuid in needed and leg.state == "ended" for leg in change.call.legs):
                     raise Conflict(f"the leg ended before {what}", code="leg_ended")
         raise PeerTimeout(f"the switch took the command, but {what} was not seen within {within_s:g} s")

@@ -30,9 +30,18 @@ from core.telephony.translate import CUSTOM_SUBCLASSES, EVENT_NAMES, translate
 from core.telephony.turns import Turns
 from core.telephony.watch import Watches
 from freeswitch.conf import sign_of_life
-from freeswitch.endpoint import Endpoint
+from freeswitch.endpoint import Endpoint, dial
 from freeswitch.errors import EslError
-from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up, open_switch
+from freeswitch.switch import (
+    Doubt,
+    Down,
+    Events,
+    Notice,
+    Switch,
+    SwitchSettings,
+    Up,
+    open_switch,
+)
 from tests.telephony import phones
 
 Ts = TypeVarTuple("Ts")
@@ -43,6 +52,7 @@ CARRIER = os.environ.get("IRISX_TEST_CARRIER", "127.0.0.1:5060")
 TENANT = "tnt_main"
 MUSIC = f"tone_stream://%(2000,0,{phones.MUSIC});loops=-1"
 PATIENCE_S = 5.0
+QUICK = SwitchSettings(first_retry_s=0.05, most_retry_s=0.2)
 SUBSCRIPTIONS = (
     *(name for name in EVENT_NAMES if name not in ("CHANNEL_CALLSTATE", "CHANNEL_OUTGOING")),
     "CUSTOM",
@@ -67,6 +77,8 @@ class SmallDesk:
         self.failures: list[str] = []
         """Steps that failed after their order had been answered."""
         self.moved = trio.Event()
+        self.deaf = False
+        """True: events come and are not looked at."""
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -126,7 +138,7 @@ class SmallDesk:
 
     def _on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Events):
-            for event in notice.events:
+            for event in () if self.deaf else notice.events:
                 fact = translate(event, self.board)
                 if fact is not None:
                     self._take(self.board.advance(fact))
@@ -149,6 +161,54 @@ class SmallDesk:
             self.watches.tell(changes)
             self.moved.set()
             self.moved = trio.Event()
+
+
+class Wires:
+    """The connections to the switch, as a test may break them."""
+
+    def __init__(self) -> None:
+        self.swallow = False
+        """What we send leaves us and never arrives."""
+        self.refuse = False
+        """Nobody is let in."""
+        self._open: set[_Wire] = set()
+
+    async def connect(self, endpoint: Endpoint) -> trio.abc.Stream:
+        if self.refuse:
+            raise ConnectionRefusedError("the test refuses")
+        wire = _Wire(self, await dial(endpoint))
+        self._open.add(wire)
+        return wire
+
+    async def cut(self) -> None:
+        """Cut every connection that there is now."""
+        for wire in list(self._open):
+            await wire.aclose()
+
+
+class _Wire(trio.abc.Stream):
+    def __init__(self, wires: Wires, stream: trio.SocketStream) -> None:
+        self._wires = wires
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._wires.swallow:
+            await trio.lowlevel.checkpoint()
+            return
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(max_bytes))
+        except trio.ClosedResourceError:
+            return b""
+
+    async def aclose(self) -> None:
+        self._wires._open.discard(self)
+        await self._stream.aclose()
 
 
 class Person(Protocol):
@@ -176,7 +236,7 @@ class Place(Protocol):
     dial_template: str
 
     async def call_in(self, desk: SmallDesk, to: str, number: str, name: str) -> str:
-        """Somebody calls; the uuid of the leg, when the switch has parked it."""
+        """Somebody calls; the uuid of the leg. Raises `ConnectionRefusedError` when the switch does not take it."""
 
     def person(self, leg: Leg) -> Person: ...
 
@@ -184,10 +244,11 @@ class Place(Protocol):
 class Lab:
     """A switch, its desk, and the words that tests use."""
 
-    def __init__(self, place: Place, desk: SmallDesk, nursery: trio.Nursery) -> None:
+    def __init__(self, place: Place, desk: SmallDesk, nursery: trio.Nursery, wires: Wires) -> None:
         self.place = place
         self.desk = desk
         self._nursery = nursery
+        self.wires = wires
         self.tenant = TENANT
 
     # -- people
@@ -249,7 +310,7 @@ class Lab:
     async def give(
         self, action: str, about: Leg | Call | None = None, **args: str | bool | float | None
     ) -> Outcome:
-        """Give an order; a `Leg` names its call and itself, a `Call` only itself."""
+        """Give an order; a `Leg` names its call and itself, a `Call` only itself. ``from_`` is ``from``."""
         call_id = ""
         if isinstance(about, Leg):
             call = self.desk.board.call_of(about.uuid)
@@ -264,7 +325,7 @@ class Lab:
             tenant_id=self.tenant,
             deadline_us=now_us() + 10_000_000,
             call_id=call_id,
-            args=args,
+            args={name.rstrip("_"): value for name, value in args.items()},
         )
         return await carry_out(self.desk, order)
 
@@ -396,7 +457,10 @@ class SipPlace:
                     for leg in call.legs:
                         if leg.sip_call_id == phone.call_id:
                             return leg.uuid
-                await desk.moved.wait()
+                if phone.status >= 300:
+                    raise ConnectionRefusedError(f"the switch answered {phone.status}")
+                with trio.move_on_after(0.02):
+                    await desk.moved.wait()
 
     def person(self, leg: Leg) -> Person:
         return self.exchange.telephones[leg.sip_call_id] if leg.sip_call_id else self._called(leg)
@@ -414,7 +478,10 @@ async def open_lab(**settings: str) -> AsyncIterator[Lab]:
     be empty."""
     async with trio.open_nursery() as nursery:
         place = await (_open_real(nursery) if REAL else _open_simulated(nursery))
-        async with open_switch(place.endpoint, subscriptions=SUBSCRIPTIONS) as switch:
+        wires = Wires()
+        async with open_switch(
+            place.endpoint, subscriptions=SUBSCRIPTIONS, connect=wires.connect, settings=QUICK
+        ) as switch:
             desk = SmallDesk(switch, place.dial_template)
             desk.settings = {**desk.settings, **settings}
             await nursery.start(desk.run)
@@ -422,7 +489,7 @@ async def open_lab(**settings: str) -> AsyncIterator[Lab]:
                 await switch.wait_up()
             for line in sign_of_life(new_id("test").replace("_", "-")):
                 await desk.api(line)
-            lab = Lab(place, desk, nursery)
+            lab = Lab(place, desk, nursery, wires)
             yield lab
             await _clear(lab)
         nursery.cancel_scope.cancel()

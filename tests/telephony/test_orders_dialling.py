@@ -8,7 +8,7 @@ from tests.telephony.desk_of import TENANT, open_lab
 
 async def test_a_placed_call_is_done_when_it_exists_and_then_rings_and_is_answered_and_parked() -> None:
     async with open_lab() as lab:
-        result = await lab.done("call.originate", to="100", **{"from": "+4930111"})
+        result = await lab.done("call.originate", to="100", from_="+4930111")
 
         leg = lab.leg(str(result["leg"]))
         call = lab.call(leg)
@@ -24,7 +24,7 @@ async def test_a_placed_call_is_done_when_it_exists_and_then_rings_and_is_answer
 async def test_a_name_in_any_script_reaches_the_telephone_unchanged() -> None:
     name = "Zoë O'Brien & Söhne — 東京"
     async with open_lab() as lab:
-        result = await lab.done("call.originate", to="300", caller_name=name, **{"from": "+4930111"})
+        result = await lab.done("call.originate", to="300", caller_name=name, from_="+4930111")
         leg = lab.leg(str(result["leg"]))
         await lab.leg_when(leg, lambda one: one.state == "ringing")
         shown = lab.person(leg).caller_shown
@@ -36,8 +36,19 @@ async def test_a_name_in_any_script_reaches_the_telephone_unchanged() -> None:
 async def test_who_calls_must_be_a_number_and_a_name_without_brackets() -> None:
     async with open_lab() as lab:
         for wrong in ("", "4930 111", "sip:1@x", "1;x=y", "1,a=b", 'x"'):
-            await lab.refused("invalid_value", "call.originate", to="100", **{"from": wrong})
-        for wrong in ('Eve" <sip:x@y>', "a{b", "a,b", "[c]", "x^y", "${uuid}", "line\nbreak", "n" * 81, "a`b", "a(b"):
+            await lab.refused("invalid_value", "call.originate", to="100", from_=wrong)
+        for wrong in (
+            'Eve" <sip:x@y>',
+            "a{b",
+            "a,b",
+            "[c]",
+            "x^y",
+            "${uuid}",
+            "line\nbreak",
+            "n" * 81,
+            "a`b",
+            "a(b",
+        ):
             await lab.refused("invalid_value", "call.originate", to="100", caller_name=wrong)
         assert lab.desk.changes == []
 
@@ -86,7 +97,17 @@ async def test_a_telephone_that_is_not_registered_is_said_at_once() -> None:
 
 async def test_what_is_no_number_is_refused() -> None:
     async with open_lab() as lab:
-        for wrong in ("", "abc", "sofia/carrier/1@127.0.0.1", "1 &park", "loopback/1", "user:", "user:a b", None, 1):
+        for wrong in (
+            "",
+            "abc",
+            "sofia/carrier/1@127.0.0.1",
+            "1 &park",
+            "loopback/1",
+            "user:",
+            "user:a b",
+            None,
+            1,
+        ):
             await lab.refused("invalid_value", "call.originate", to=wrong)
             await lab.refused("invalid_value", "call.originate", to="100", bridge_to=wrong or "!")
         assert lab.desk.changes == []
@@ -94,7 +115,7 @@ async def test_what_is_no_number_is_refused() -> None:
 
 async def test_with_a_second_number_the_first_who_answers_is_connected_with_the_second() -> None:
     async with open_lab() as lab:
-        result = await lab.done("call.originate", to="100", bridge_to="701", **{"from": "+4930111"})
+        result = await lab.done("call.originate", to="100", bridge_to="701", from_="+4930111")
         first = lab.leg(str(result["leg"]))
         await lab.leg_when(first, lambda leg: leg.state == "answered")
         await lab.hears(first, phones.RINGING)

@@ -1,9 +1,8 @@
 """Blind transfers and the joining of calls: who talks to whom afterwards, and that nobody is lost on the way."""
 
+from core.model.records import Leg
 from tests.telephony import phones
 from tests.telephony.desk_of import Lab, open_lab
-
-from core.model.records import Leg
 
 
 async def test_a_blind_transfer_sends_the_customer_on_and_lets_the_agent_go() -> None:
@@ -214,8 +213,7 @@ async def test_calls_that_are_none_are_not_joined() -> None:
         )
 
 
-async def test_orders_about_one_call_at_the_same_time_leave_it_in_a_state_that_makes_sense(
-) -> None:
+async def test_orders_about_one_call_at_the_same_time_leave_it_in_a_state_that_makes_sense() -> None:
     async with open_lab() as lab:
         customer, agent = await lab.talk()
         await _all_at_once(lab, customer, agent)
