@@ -139,6 +139,15 @@ def test_recovered_legs_continue_their_call_with_their_own_beginning() -> None:
     assert leg.duration == leg.hangup_us // SECOND - created // SECOND
 
 
+def test_a_standbys_small_numbers_are_newer_than_the_lost_switchs_large_ones() -> None:
+    scene = talking()
+    scene.tell(facts.LegHeld, "a")
+    scene.tell(facts.LegResumed, "a")
+    scene.seq = 5
+    scene.tell(facts.LegCreated, "a", recovered=True)
+    assert types(scene.tell(facts.LegHeld, "a")) == ["call.held"]
+
+
 def test_a_leg_can_be_recovered_again() -> None:
     scene = Scene()
     scene.arrives("a")
@@ -213,6 +222,32 @@ def test_an_heir_tells_what_its_predecessor_could_not_store() -> None:
     wanted = scene.give(fact)
     told = [change for one in scene.facts for change in heir.advance(one)]
     assert told == wanted
+
+
+def test_an_heir_does_not_stop_a_recording_that_was_begun_again() -> None:
+    scene = Scene()
+    scene.arrives("a")
+    scene.tell(facts.RecordingStarted, "a", path="/rec/1.wav")
+    stop = scene.make(facts.RecordingStopped, "a", path="/rec/1.wav")
+    scene.tell(facts.RecordingStarted, "a", path="/rec/2.wav")
+    heir = handed_over(scene)
+    again = scene.make(facts.RecordingStarted, "a", path="/rec/1.wav")
+    assert types(heir.advance(stop)) == ["call.recording_stopped"]
+    assert types(heir.advance(again)) == ["call.recording_started"]
+    assert heir.advance(stop) == []
+    leg = heir.leg_of("a")
+    assert leg is not None
+    assert [bool(one.stopped_us) for one in leg.recordings] == [True, False, False]
+
+
+def test_a_stop_from_before_a_recordings_start_is_not_its_own() -> None:
+    scene = Scene()
+    scene.arrives("a")
+    older = scene.make(facts.RecordingStopped, "a", path="/rec/1.wav")
+    scene.tell(facts.RecordingStarted, "a", path="/rec/1.wav")
+    scene.give(older)
+    running = [one for one in scene.leg("a").recordings if not one.stopped_us]
+    assert len(running) == 1
 
 
 def test_an_heir_knows_the_members_of_a_conference() -> None:
