@@ -7,7 +7,8 @@ ends anywhere; everything up to its last flush can be read.
 
 Marks, by their ``mark``: ``connected`` (a new connection: the stream of frames begins anew), ``lost``, ``restarted``
 (``recovering``) and ``listing`` (``since_us``, ``rows`` of ``show channels``): whatever let the controller conclude
-something that no event says, so that reading the file again concludes the same. ``gap`` (``records``, ``bytes``) says
+something that no event says, so that reading the file again concludes the same (with the moment in ``at_us``, when it
+is not that of the mark). ``gap`` (``records``, ``bytes``) says
 that the recorder itself lost something here.
 
 Blocking code: call it from a worker thread.

@@ -88,15 +88,17 @@ class Reading:
             raise ProtocolError(self._decoder.broken)
 
     def mark(self, mark: Mark) -> None:
-        """Take what the controller noted about the link."""
+        """Take what the controller noted about the link; ``at_us`` is the moment it concluded with, if it differs."""
+        noted_us = mark.values.get("at_us")
+        at_us = noted_us if isinstance(noted_us, int) else mark.at_us
         match mark.mark:
             case "connected" | "gap":
                 self._decoder = Decoder()
             case "lost":
-                self._tell(self.board.node_lost(mark.at_us))
+                self._tell(self.board.node_lost(at_us))
             case "restarted":
                 recovering = bool(mark.values.get("recovering"))
-                self._tell(self.board.node_restarted(mark.at_us, recovering=recovering))
+                self._tell(self.board.node_restarted(at_us, recovering=recovering))
             case "listing":
                 rows = mark.values.get("rows")
                 channels = [
@@ -104,14 +106,11 @@ class Reading:
                     for row in (rows if isinstance(rows, list) else [])
                     if isinstance(row, Mapping)
                 ]
-                since_us = mark.values.get("since_us")
-                self._tell(
-                    self.board.reconcile(
-                        channels,
-                        at_us=mark.at_us,
-                        since_us=since_us if isinstance(since_us, int) else mark.at_us,
-                    )
-                )
+                asked_us = mark.values.get("since_us")
+                since_us = asked_us if isinstance(asked_us, int) else at_us
+                # A controller concludes with the moment it asked, unless it noted another.
+                at_us = at_us if noted_us else min(at_us, since_us)
+                self._tell(self.board.reconcile(channels, at_us=at_us, since_us=since_us))
 
     def finish(self) -> None:
         """No more will come."""
