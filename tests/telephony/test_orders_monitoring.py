@@ -58,7 +58,11 @@ async def test_when_it_is_stopped_the_talk_goes_on(mode: str) -> None:
         await lab.hears(agent, lab.tone(customer))
         await lab.hears(customer, lab.tone(agent))
         await lab.refused(
-            "no_monitor", "call.monitor_stop", lab.call(agent), status="not_found", monitor_leg=supervisor.uuid
+            "no_monitor",
+            "call.monitor_stop",
+            lab.call(agent),
+            status="not_found",
+            monitor_leg=supervisor.uuid,
         )
 
 

@@ -93,8 +93,8 @@ async def test_nothing_outside_the_folders_of_sounds_is_played() -> None:
             outcome = await lab.give("call.play", leg, path=path)
             assert outcome.status == "refused", path
             assert outcome.code in ("path_not_allowed", "invalid_value")
-        for path in ("http://127.0.0.1/a.wav", "say:hello", "file_string://a.wav", "shout://x/y", "", 5):
-            await lab.refused("invalid_value", "call.play", leg, path=path)
+        for wrong in ("http://127.0.0.1/a.wav", "say:hello", "file_string://a.wav", "shout://x/y", "", 5):
+            await lab.refused("invalid_value", "call.play", leg, path=wrong)
 
 
 async def test_a_tenant_hears_its_own_recordings(tmp_path: Path) -> None:
