@@ -34,7 +34,8 @@ class Book:
         self.surprises: Counter[str] = Counter()
         """What the switch was not expected to say, by kind."""
         self._home: dict[str, str] = {}
-        self._gone: dict[str, None] = {}
+        self._gone: dict[str, int] = {}
+        """Ended legs, and when they ended."""
         self._names: dict[str, str] = {}
         self._out: list[Change] = []
 
@@ -137,17 +138,17 @@ class Book:
         del self.calls[call.id]
         for leg in call.legs:
             del self._home[leg.uuid]
-            self._remember_gone(leg.uuid)
+            self._remember_gone(leg)
 
-    def _remember_gone(self, uuid: str) -> None:
+    def _remember_gone(self, leg: Leg) -> None:
         if len(self._gone) >= GONE_KEPT:
             oldest = next(iter(self._gone))
             del self._gone[oldest]
-        self._gone[uuid] = None
+        self._gone[leg.uuid] = leg.hangup_us
         if self._names:
-            for old in [old for old, new in self._names.items() if new == uuid]:
+            for old in [old for old, new in self._names.items() if new == leg.uuid]:
                 del self._names[old]
-                self._gone[old] = None
+                self._gone[old] = leg.hangup_us
 
     def _living(self, uuid: str) -> Leg:
         """The leg of a live call that is known to be there."""

@@ -258,7 +258,7 @@ class Grouping(Book):
         for call in calls:
             if not call.live:
                 for leg in call.legs:
-                    self._remember_gone(leg.uuid)
+                    self._remember_gone(leg)
                 continue
             # A leg is in one call, whatever the store says: two would never agree on its end.
             legs = tuple(leg for leg in call.legs if leg.uuid not in self._home)

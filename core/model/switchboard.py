@@ -162,8 +162,14 @@ class Switchboard(Resync):
 
     def _meet(self, fact: LegFact) -> bool:
         channel = fact.channel
-        if not channel.uuid or channel.uuid in self._gone:
+        if not channel.uuid:
             return False
+        ended_us = self._gone.get(channel.uuid)
+        if ended_us is not None:
+            if type(fact) is not LegCreated or channel.created_us <= ended_us:
+                return False
+            # Whoever chooses ids (``origination_uuid``, a SIP Call-ID) may choose one again.
+            del self._gone[channel.uuid]
         if isinstance(fact, LegDestroyed) and not channel.created_us:
             # A channel that was refused before it began: nothing but its destruction is ever told.
             self._early.pop(channel.uuid, None)

@@ -286,3 +286,13 @@ def test_facts_under_the_new_id_that_came_first_are_about_the_same_leg() -> None
     (leg,) = call.legs
     assert (leg.uuid, leg.digits) == ("new", 1)
     assert scene.board.surprises["renamed_late"] == 1
+
+
+def test_an_id_that_is_used_again_is_another_leg_and_another_call() -> None:
+    scene = Scene()
+    scene.arrives("a")
+    first = scene.call("a").id
+    scene.hangs_up("a")
+    del scene.channels["a"]
+    assert types(scene.arrives("a")) == ["call.created"]
+    assert scene.call("a").id != first
