@@ -11,7 +11,7 @@ from api.http.lists import rows_answer, versioned
 from api.http.operation import Group, Path
 from api.http.problem import bad_value
 from api.http.query import Filter
-from api.http.shapes import Body, Name
+from api.http.shapes import Body, Name, Permission
 from core.access import keys, people
 from core.access.roles import PERMISSIONS
 from core.errors import Conflict, NotFound
@@ -21,7 +21,7 @@ from core.storage.access_keys import ApiKey
 api_keys = Group("api-keys", "Keys for programs: scoped, with expiry and last use.")
 
 KEY = Path("key_id", "The key's id: `key_…`.")
-Scopes = Annotated[list[str], Meta(min_length=1, max_length=100)]
+Scopes = Annotated[list[Permission], Meta(min_length=1, max_length=100)]
 MAX_OVERLAP_S = 7 * 24 * 3600
 
 
@@ -51,7 +51,7 @@ class Rotation(Body):
     """How long the old secret goes on working beside the new one."""
 
 
-FILTERS = (Filter("name"), Filter("created_by"), Filter("scopes"), Filter("created_at", "time"))
+FILTERS = (Filter("name"), Filter("created_by"), Filter("scopes", "set"), Filter("created_at", "time"))
 _COLUMNS = {"name": "name", "created_by": "created_by", "scopes[]": "scopes", "created_at": "created_at"}
 
 

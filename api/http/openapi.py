@@ -343,8 +343,9 @@ _PARAMETERS: Schema = {
     "RequestId": _parameter(
         "Request-Id",
         "header",
-        "An id of your own for this request; it is on the answer, in our logs and on what follows from it.",
-        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+        "An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is "
+        "not 1-64 of `A-Z a-z 0-9 . _ -` is replaced.",
+        {"type": "string"},
     ),
     "ApiVersion": _parameter(
         "Api-Version", "header", "The dated version wanted.", {"type": "string", "enum": [API_VERSION]}

@@ -26,7 +26,7 @@ REMEMBERED = 256
 REMEMBERED_BYTES = 200
 """Query strings that an operation remembers, and how long one of them may be."""
 
-Kind = Literal["text", "word", "time", "integer", "boolean"]
+Kind = Literal["text", "word", "time", "integer", "boolean", "set"]
 
 OPS: dict[Kind, tuple[str, ...]] = {
     "text": ("eq", "ne", "in", "prefix"),
@@ -34,6 +34,8 @@ OPS: dict[Kind, tuple[str, ...]] = {
     "time": ("gt", "gte", "lt", "lte"),
     "integer": ("eq", "ne", "gt", "gte", "lt", "lte"),
     "boolean": ("eq",),
+    # Members that are lists: whether they hold the value, or one of several.
+    "set": ("eq", "ne", "in"),
 }
 MAX_INTEGER = 2**53 - 1
 """What every JSON reader can hold exactly."""

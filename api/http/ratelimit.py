@@ -19,7 +19,7 @@ from core.clock import monotonic
 from core.errors import Unavailable
 from core.storage import limits as shared
 
-Rate = Annotated[float, Meta(gt=0, le=1_000_000, description="Requests a second in the long run.")]
+Rate = Annotated[float, Meta(ge=0.01, le=1_000_000, description="Requests a second in the long run.")]
 Burst = Annotated[int, Meta(ge=1, le=1_000_000, description="Requests at once after a pause.")]
 
 

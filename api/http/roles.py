@@ -10,7 +10,7 @@ from api.http.ask import Ask
 from api.http.lists import versioned
 from api.http.operation import SIGNED_IN, Group, Path
 from api.http.problem import bad_value
-from api.http.shapes import Body, Name, Text
+from api.http.shapes import Body, Name, Permission, Text
 from core.access import people
 from core.access.roles import BUILT_IN, PERMISSIONS, PLATFORM
 from core.errors import Conflict, NotFound
@@ -26,7 +26,7 @@ ROLE = Path(
 MOST_ROLES = 200
 """Own roles of a tenant."""
 
-Permissions = Annotated[list[str], Meta(max_length=100)]
+Permissions = Annotated[list[Permission], Meta(max_length=100)]
 
 
 class RoleInfo(Struct):

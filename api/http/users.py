@@ -1,8 +1,8 @@
 """Users of a tenant: people who can sign in."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.http.answer import Answer, encode, json_answer
 from api.http.ask import Ask
@@ -10,7 +10,7 @@ from api.http.lists import rows_answer, versioned
 from api.http.operation import SIGNED_IN, Group, Path
 from api.http.problem import Invalid
 from api.http.query import Filter
-from api.http.shapes import Body, Email, Name, Password
+from api.http.shapes import Body, Email, Name, Password, RoleId
 from core.access import people
 from core.errors import NotFound
 from core.storage import access_filters, access_sessions, access_users
@@ -21,6 +21,7 @@ users = Group("users", "People of a tenant, their sessions, and the own profile.
 
 USER = Path("user_id", "The user's id: `usr_…`.")
 SESSION = Path("session_id", "The session's id: `ses_…`.")
+Roles = Annotated[list[RoleId], Meta(max_length=50)]
 MAX_PREFERENCES = 32_768
 """Bytes of one person's preferences."""
 
@@ -28,7 +29,7 @@ MAX_PREFERENCES = 32_768
 class NewUser(Body):
     email: Email
     name: Name
-    roles: list[str]
+    roles: Roles
     """Built-in names (`admin`, `supervisor`, `agent`, `viewer`, `operator`) or ids of own roles."""
     password: Password | None = None
     """Without it one is made up, and told once in the answer."""
@@ -43,7 +44,7 @@ class CreatedUser(Struct):
 class UserChange(Body):
     name: Name | UnsetType = UNSET
     email: Email | UnsetType = UNSET
-    roles: list[str] | UnsetType = UNSET
+    roles: Roles | UnsetType = UNSET
     state: Literal["active", "deactivated"] | UnsetType = UNSET
 
 
@@ -68,7 +69,7 @@ FILTERS = (
     Filter("email"),
     Filter("name"),
     Filter("state", "word", ("active", "deactivated")),
-    Filter("roles"),
+    Filter("roles", "set"),
     Filter("created_at", "time"),
 )
 _COLUMNS = {

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import argon2
 import httpx
 import uvloop
+
 from api.app import Application, Server, create_app, server_of
 from api.http.ratelimit import Limit
 from core.access import keys, people
@@ -59,7 +60,9 @@ class Person:
 class Api:
     """A running API and the stores behind it."""
 
-    def __init__(self, application: Application, server: Server, url: str, database: Database, bus: Bus) -> None:
+    def __init__(
+        self, application: Application, server: Server, url: str, database: Database, bus: Bus
+    ) -> None:
         self.application = application
         self.server = server
         self.url = url
@@ -73,7 +76,12 @@ class Api:
         return self.application.services
 
     async def ask(
-        self, method: str, path: str, token: str = "", json: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        token: str = "",
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request with a bearer token."""
         sent = dict(headers or {})
@@ -88,7 +96,12 @@ class Api:
         return made.id
 
     async def key(
-        self, scopes: Any = None, tenant_id: str = "tnt_main", *, all_tenants: bool = False, by: str = "usr_test"
+        self,
+        scopes: Any = None,
+        tenant_id: str = "tnt_main",
+        *,
+        all_tenants: bool = False,
+        by: str = "usr_test",
     ) -> str:
         """A new API key's text; everything an admin may, unless said otherwise."""
         key_id, text, digest = keys.fresh_key()
@@ -158,7 +171,9 @@ class Api:
         return call
 
     @asynccontextmanager
-    async def owner(self, node: str, answer: "Callable[[Order], Outcome | None] | None" = None) -> AsyncIterator[list[Order]]:
+    async def owner(
+        self, node: str, answer: "Callable[[Order], Outcome | None] | None" = None
+    ) -> AsyncIterator[list[Order]]:
         """A stand-in for the controller of ``node``: gets orders over the real bus and answers ``done``, or what
         ``answer`` says (None: nothing at all). Yields the orders it got."""
         got: list[Order] = []

@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
 from api.app import create_app
 from api.http import openapi
 from api.http.operation import PUBLIC, SIGNED_IN
 from api.http.table import OPERATIONS
 from core.access.roles import PERMISSIONS
 from core.config import Settings
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = msgspec.json.decode(openapi.text())

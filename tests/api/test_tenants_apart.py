@@ -9,6 +9,8 @@ import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+
 from api.http import openapi
 from api.http.operation import PUBLIC, SIGNED_IN
 from api.http.table import OPERATIONS
@@ -18,8 +20,6 @@ from core.clock import now_us
 from core.ids import new_id
 from core.model.records import Change, Recording
 from core.storage import jobs
-from msgspec.structs import replace
-
 from tests.api.conftest import Connect
 from tests.api.harness import Api, Person
 
@@ -58,7 +58,10 @@ async def belongings(api: Api, name: str) -> Belongings:
     )
     call = replace(call, legs=(leg,), version=2, conference=f"{tenant}.sales")
     entered = Change(
-        "conference.created", call, now_us(), {"conference": f"{tenant}.sales", "instance": tenant, "leg": leg.uuid}
+        "conference.created",
+        call,
+        now_us(),
+        {"conference": f"{tenant}.sales", "instance": tenant, "leg": leg.uuid},
     )
     over = await api.call(node, tenant_id=tenant)
     gone = replace(over.legs[0], state="ended", hangup_us=now_us(), hangup_cause="NORMAL_CLEARING")
@@ -191,7 +194,11 @@ async def test_an_order_about_another_tenants_call_is_never_given(connect: Conne
             for operation in GUARDED:
                 if operation.bucket == "calls" and operation.paths:
                     method, path, body, headers = request_for(operation, theirs.ids)
-                    body = {**(body or {}), **BODY_NEEDS[operation.name]} if operation.name in BODY_NEEDS else body
+                    body = (
+                        {**(body or {}), **BODY_NEEDS[operation.name]}
+                        if operation.name in BODY_NEEDS
+                        else body
+                    )
                     answer = await api.ask(method, path, mine.key, body, headers)
                     assert answer.status_code in (403, 404), f"{operation.name}: {answer.text}"
         assert got == []
