@@ -18,12 +18,13 @@ from api.up.ports import free_port
 
 START_S = 120.0
 STOP_S = 60.0
-OURS = ("DATABASE_URL", "REDIS_URL", "SWITCHES", "IRISX_", "S3_", "BLOBS_DIR")
+# Without byte code on disk every process would compile everything again.
+LEFT_OUT = ("DATABASE_URL", "REDIS_URL", "SWITCHES", "IRISX_", "S3_", "BLOBS_DIR", "PYTHONDONTWRITEBYTECODE")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Ours, without anything that would point IRISX elsewhere."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    """Ours, without what would point IRISX elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
     return {**kept, **more}
 
 
@@ -41,7 +42,8 @@ class Whole:
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -89,8 +91,10 @@ class Whole:
         """Ctrl-C; what was said on standard error."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        _, errors = self.process.communicate(timeout=STOP_S)
-        return errors
+        self.process.wait(STOP_S)
+        self._listener.join(STOP_S)
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
 
     def client(self) -> httpx.Client:
         """Signed in as the first operator."""

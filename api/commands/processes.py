@@ -18,8 +18,9 @@ def up(
         Path | None, typer.Option(help="Where all data goes; IRISX_STATE_DIR, or ~/.local/state/irisx.")
     ] = None,
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Where API and pages listen; else IRISX_LISTEN, or 8080.")
-    ] = 0,
+        int | None,
+        typer.Option(min=1, max=65535, help="Where API and pages listen; else IRISX_LISTEN, or 8080."),
+    ] = None,
     controllers: Annotated[
         int, typer.Option(min=1, max=16, help="How many; with two, one takes over from the other.")
     ] = 2,
