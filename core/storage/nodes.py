@@ -22,6 +22,7 @@ from core.config import SwitchAddress, hide_password
 from core.errors import Conflict, NotFound, RequestError
 from core.ids import new_id
 from core.model.entries import LogEntry
+from core.storage import incidents
 from core.storage.database import Connection, Database
 from core.storage.entries import APPEND, NewEntry, columns_of
 from core.storage.sealing import Sealer
@@ -228,6 +229,27 @@ async def set_status(db: Database, node_id: str, fence: int, status: Mapping[str
             _text(status),
         )
     return done.endswith(" 1")
+
+
+async def note_reach(db: Database, node_id: str, *, up: bool, reason: str = "") -> dict[str, list[LogEntry]]:
+    """Note that the owner of a switch reaches it, or does not: an incident, and an entry of the log (by tenant).
+
+    Noting again what is noted already adds nothing.
+    """
+    component = f"switch:{node_id}"
+    if up:
+        if await incidents.close_incident(db, component) is None:
+            return {}
+    else:
+        name = (await get_node(db, node_id)).name
+        summary = f"the switch {name} is out of reach"
+        _, fresh = await incidents.open_incident(
+            db, component, severity="down", summary=summary, cause=reason[:200]
+        )
+        if not fresh:
+            return {}
+    async with db.system() as connection:
+        return await _tell(connection, node_id, "node.connected" if up else "node.lost")
 
 
 def load_of(node: Node) -> float:

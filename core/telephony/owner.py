@@ -148,6 +148,14 @@ class Owner:
         for tenant_id, entries in told.items():
             await self.parts.bus.publish(tenant_id, entries)
 
+    async def _note_reach(self, up: bool, reason: str) -> None:
+        await self.parts.bridge.run(self._store_reach, up, reason)
+
+    async def _store_reach(self, up: bool, reason: str) -> None:
+        told = await node_store.note_reach(self.parts.db, self.node.id, up=up, reason=reason)
+        for tenant_id, entries in told.items():
+            await self.parts.bus.publish(tenant_id, entries)
+
     async def resync(self, reason: str) -> Report:
         """Compare with the switch's own list; see `core.telephony.resync`."""
         async with self._resyncing:
@@ -171,6 +179,9 @@ class Owner:
                 nursery.start_soon(self._report_status)
                 nursery.start_soon(self._show_life)
                 self._want_resync("taken over")
+                if self.switch.up:
+                    # The owner before us may have died while the switch was out of its reach.
+                    self.background(self._note_reach, True, "")
                 while True:
                     self._on_notice(await self.switch.receive())
         finally:
@@ -233,6 +244,7 @@ class Owner:
                     take(changes)
         elif isinstance(notice, Up):
             self.recorder.mark("connected", core_uuid=notice.core_uuid)
+            self.background(self._note_reach, True, "")
             if notice.changed:
                 # A standby that recovers calls answers with its own Core-UUID too.
                 recovering = bool(self.settings.get("recovers_calls"))
@@ -245,6 +257,7 @@ class Owner:
         elif isinstance(notice, Down):
             LOG.warning("the switch is out of reach", node=self.node.id, reason=notice.reason)
             self.recorder.mark("lost")
+            self.background(self._note_reach, False, notice.reason)
             self._take(self.board.node_lost(now_us()))
         elif isinstance(notice, Doubt):
             self._want_resync(notice.reason)

@@ -8,7 +8,7 @@ import pytest
 from core import log
 from core.config import SwitchAddress
 from core.errors import Conflict, NotFound, RequestError
-from core.storage import nodes
+from core.storage import incidents, nodes
 from core.storage.calls import write_changes
 from core.storage.database import Database
 from core.storage.sealing import Sealer, WrongSecret, derive_key
@@ -170,3 +170,18 @@ def test_keys_for_different_purposes_have_nothing_in_common() -> None:
         Sealer(SECRET, "b").open(sealed)
     with pytest.raises(WrongSecret):
         Sealer("", "a")
+
+
+async def test_a_switch_out_of_reach_is_one_incident_and_one_entry_until_it_is_back(
+    database_url: str,
+) -> None:
+    async with await Database.open(database_url) as db:
+        node = await nodes.create_node(db, secret="s" * 16, name="reach-1", url="esl://:pw@127.0.0.1:8021")
+        assert await nodes.note_reach(db, node.id, up=True) == {}
+        told = await nodes.note_reach(db, node.id, up=False, reason="connection refused")
+        assert [entry.type for entry in told["tnt_main"]] == ["node.lost"]
+        assert await nodes.note_reach(db, node.id, up=False, reason="connection refused") == {}
+        told = await nodes.note_reach(db, node.id, up=True)
+        assert [entry.type for entry in told["tnt_main"]] == ["node.connected"]
+        listed = (await incidents.list_incidents_json(db)).decode()
+        assert listed.count("reach-1 is out of reach") == 1 and '"ended_at" : null' not in listed
