@@ -237,9 +237,10 @@ class Owner:
     def _on_notice(self, notice: Notice) -> None:
         if isinstance(notice, Events):
             self.recorder.write(b"".join([frame_of(event) for event in notice.events]))
-            advance, take = self.board.advance, self._take
+            board, take = self.board, self._take
+            advance = board.advance
             for event in notice.events:
-                fact = translate(event)
+                fact = translate(event, board)
                 if fact is not None and (changes := advance(fact)):
                     take(changes)
         elif isinstance(notice, Up):
