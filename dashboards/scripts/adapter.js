@@ -29,6 +29,8 @@ export default function (options = {}) {
         return `/${name}`;
       });
       writeFileSync(page, html);
+      // .gz and .br beside each file: the API sends them as they are.
+      await builder.compress(root);
     }
   };
 }

@@ -73,9 +73,13 @@ export class Person {
   }
   /** The page shows exactly the calls of the store, each in its state. */
   async equalsTheStore(ms = 10_000) {
+    // As tall as needed to have all rows drawn.
+    const { width, height } = this.page.viewport();
+    await this.page.setViewport({ width, height: 7000 });
     const ours = () => this.rows().then((rows) => rows.filter((row) => row.state !== 'ended').map(({ id, state }) => `${id} ${state}`).sort());
     const theirs = () => [...this.fake.platform.calls.values()].map(({ id, state }) => `${id} ${state}`).sort();
     await until(async () => JSON.stringify(await ours()) === JSON.stringify(theirs()), 'the page to equal the store', ms);
+    await this.page.setViewport({ width, height });
     return theirs().length;
   }
   async tell(what, n = 1) {
@@ -134,24 +138,23 @@ export const JOURNEYS = {
     await person.comesBack('/admin/calls');
     await person.marked('live');
     await page.waitForSelector('tr[data-call]');
-    const quiet = await frameGaps(page, 1500);
-    const idle = quiet[Math.floor(quiet.length / 2)];
+    const quiet = await frameGaps(page, 1000);
     await person.tell('rate', 50);
     await sleep(1000);
-    const before = browser === 'chromium' ? await page.metrics() : null;
+    // Processor time of the page's main thread, not time on the wall: other programs of this machine do not count.
+    const session = browser === 'chromium' ? await page.createCDPSession() : null;
+    const used = async () => (await session.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value;
+    await session?.send('Performance.enable', { timeDomain: 'threadTicks' });
+    const before = session ? await used() : 0;
     const from = person.fake.platform.head;
-    const frames = await frameGaps(page, 4000);
+    const busy = await frameGaps(page, 4000);
     const changes = person.fake.platform.head - from;
+    const middle = (gaps) => Math.round(gaps[Math.floor(gaps.length / 2)]);
+    const figures = { changes, idle_frame_ms: middle(quiet), busy_frame_ms: middle(busy), worst_frame_ms: Math.round(busy.at(-1)) };
+    if (session) figures.processor_percent = Math.round((((await used()) - before) / 4) * 100);
     assert.ok(changes > 120, `only ${changes} changes came`);
-    const typical = frames[Math.floor(frames.length / 2)];
-    // Slow machines draw slowly without us, too: what counts is what the changes add.
-    assert.ok(typical < Math.max(34, 2.5 * idle), `a typical frame took ${typical.toFixed(0)} ms, ${idle.toFixed(0)} ms before`);
-    const figures = { changes, idle_frame_ms: Math.round(idle), typical_frame_ms: Math.round(typical), worst_frame_ms: Math.round(frames.at(-1)) };
-    if (before) {
-      const busy = ((await page.metrics()).TaskDuration - before.TaskDuration) / 4;
-      figures.busy_percent = Math.round(busy * 100);
-      assert.ok(busy < 0.7, `the page kept the processor busy for ${figures.busy_percent} % of the time`);
-    }
+    assert.ok(figures.busy_frame_ms < Math.max(50, 4 * figures.idle_frame_ms), JSON.stringify(figures));
+    assert.ok((figures.processor_percent ?? 0) < 60, JSON.stringify(figures));
     await person.tell('rate', 0);
     await person.equalsTheStore(12_000);
     return figures;

@@ -56,13 +56,18 @@ export function arrange(before: Arrangement, live: Live, view: View): Arrangemen
   }
   const sign = view.order === 'newest' ? -1 : 1;
   rows.sort((a, b) => sign * (a.created_us - b.created_us) || (a.id < b.id ? sign : -sign));
-  return { ids: rows.map((call) => call.id), waiting: 0, gone, calls: live.calls };
+  // The very same list when nothing moved: then no row is looked at again.
+  const same = rows.length === before.ids.length && rows.every((call, n) => call.id === before.ids[n]);
+  return { ids: same ? before.ids : rows.map((call) => call.id), waiting: 0, gone: same && gone.size === 0 && before.gone.size === 0 ? before.gone : gone, calls: live.calls };
 }
 
-/** The rows that are drawn: all of a short list, those around the visible part of a long one. */
+/**
+ * The rows that are drawn: all of a short list, those around the visible part of a longer one. Painting is what
+ * costs: with 120 rows in the document, one changed cell took 20 ms of it, with the visible ones 6.
+ */
 export function windowOf(total: number, top: number, height: number, row: number): { from: number; to: number } {
-  const ALL = 200;
-  const MORE = 10;
+  const ALL = 60;
+  const MORE = 6;
   if (total <= ALL) return { from: 0, to: total };
   const from = Math.max(0, Math.floor(top / row) - MORE);
   return { from, to: Math.min(total, Math.ceil((top + height) / row) + MORE) };
