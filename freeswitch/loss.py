@@ -23,6 +23,7 @@ _CREATE = b"Event-Name: CHANNEL_CREATE\n"
 _DESTROY = b"Event-Name: CHANNEL_DESTROY\n"
 _HEARTBEAT = b"Event-Name: HEARTBEAT\n"
 _WORTH_A_LOOK = frozenset((b"CHANNEL_C", b"CHANNEL_D", b"HEARTBEAT"))
+_NO_ROOM = b"Event enqueue ERROR"
 _LOST_LINE = re.compile(rb"Lost \[(\d{1,9})\] events|too many lost events\. Lost \[(\d{1,9})\]")
 
 SEQUENCE_SPAN = 20_000
@@ -166,10 +167,16 @@ class _Shift:
         return 0
 
 
-def lost_in_log(line: bytes) -> int:
-    """How many events the switch says it lost; 0 for lines that do not say so (mod_event_socket.c)."""
+def lost_in_log(line: bytes) -> int | None:
+    """How many events the switch says it lost; None for lines that do not speak of it (mod_event_socket.c).
+
+    0 for the line about each single event that did not fit: the sum of them is told in a line of its own, when one
+    fits again or the listener is ended.
+    """
     match = _LOST_LINE.search(line)
-    return int(match[1] or match[2]) if match else 0
+    if match:
+        return int(match[1] or match[2])
+    return 0 if _NO_ROOM in line else None
 
 
 def _int(event: Event, name: str) -> int:

@@ -126,6 +126,13 @@ async def test_a_switch_that_is_away_at_first_is_down_once_and_then_up(autojump_
     far = FakeSwitch()
     far.accepting = False
     async with held(far, wait=False) as switch:
+        waited = trio.Event()
+
+        async def wait_up() -> None:
+            await switch.wait_up()
+            waited.set()
+
+        far.nursery.start_soon(wait_up)
         await trio.sleep(100)
         notices = await told(switch)
         assert len(notices) == 1 and isinstance(notices[0], Down)
@@ -133,6 +140,8 @@ async def test_a_switch_that_is_away_at_first_is_down_once_and_then_up(autojump_
         assert not switch.up
         far.accepting = True
         assert await until(switch, Up) == [Up("core-1", changed=False, first=True)]
+        await trio.sleep(1)
+        assert waited.is_set()
 
 
 async def test_retries_are_never_at_the_same_moment_twice(autojump_clock: Clock) -> None:
@@ -458,6 +467,25 @@ async def test_the_switchs_confession_in_its_log_is_a_doubt(autojump_clock: Cloc
         await far.the("logs").log("Lost [73] events! Event Queue size: [99999/100000]\n")
         assert await told(switch) == [Doubt("the switch says that it lost events")]
         assert switch.statistics().lost_by_switch == 73
+
+
+async def test_five_hundred_confessions_in_a_row_are_two_doubts_and_no_loud_log(
+    autojump_clock: Clock,
+) -> None:
+    far = FakeSwitch()
+    async with held(far) as switch:
+        await told(switch)
+        for _ in range(500):
+            await far.the("logs").log("Event enqueue ERROR [11] | [x] | Queue size: [100000/100000] Max\n")
+        await far.the("logs").log(
+            "Killing listener because of too many lost events. Lost [501] Queue size[1/1]\n"
+        )
+        await trio.sleep(10)
+        doubts = [one for one in await told(switch) if isinstance(one, Doubt)]
+        assert doubts == [Doubt("the switch says that it lost events")]  # the second is like the one waiting
+        assert switch.statistics().doubts == 2
+        assert switch.statistics().lost_by_switch == 501
+        assert far.the("logs")
 
 
 async def test_a_log_that_is_too_loud_is_left_alone_and_channels_are_still_listed(
