@@ -14,6 +14,8 @@ from msgspec import Struct
 from core.errors import IrisxError, RequestError
 
 MEDIA_TYPE = "application/problem+json"
+ABOUT = "/v1/problems/"
+"""Where a code is explained (`api.http.problem_codes`)."""
 
 TITLES = {
     400: "The request is not valid",
@@ -100,7 +102,7 @@ def problem_of(error: IrisxError, *, request_id: str, instance: str) -> Problem:
     if status >= 500 and status not in TITLES:
         status = 500
     return Problem(
-        type=f"/docs/problems#{error.code}",
+        type=f"{ABOUT}{error.code}",
         title=TITLES.get(status, TITLES[400]),
         status=status,
         detail=error.detail,

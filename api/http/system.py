@@ -10,6 +10,7 @@ from api.http.ask import Ask
 from api.http.lists import one_answer, page_answer
 from api.http.operation import PUBLIC, Group, Path
 from api.http.orders import visible
+from api.http.problem_codes import CODES, OTHERS
 from api.http.query import Filter, bool_param, int_param
 from api.http.version import API_VERSION, VERSION
 from core.errors import NotFound
@@ -18,6 +19,7 @@ from core.storage import jobs as job_store
 
 system = Group("system", "Health and status of the platform, metrics, version, jobs.")
 
+CODE = Path("code", "A problem's `code`.", r"[a-z0-9_]{1,64}")
 JOB = Path("job_id", "The job's id: `job_…`.")
 
 
@@ -55,6 +57,19 @@ class Job(Struct):
     created_at: str
     started_at: str | None
     ended_at: str | None
+
+
+class ProblemCode(Struct):
+    """What a problem's `code` means."""
+
+    code: str
+    meaning: str
+
+
+class ProblemCodeList(Struct):
+    data: list[ProblemCode]
+    others: str
+    """What codes that are not in the list are."""
 
 
 @system.operation("GET", "/health/live", permission=PUBLIC, summary="Is this process alive?", answers=Live)
@@ -172,6 +187,31 @@ async def get_root_metrics(ask: Ask[None]) -> Answer:
 async def get_version(ask: Ask[None]) -> Answer:
     """Of the software, and of the API."""
     return json_answer(Version(VERSION, API_VERSION))
+
+
+@system.operation(
+    "GET", "/problems", permission=PUBLIC, summary="What the codes of problems mean", answers=ProblemCodeList
+)
+async def list_problem_codes(ask: Ask[None]) -> Answer:
+    """All codes that a problem of this API may carry, in words."""
+    return json_answer(ProblemCodeList([ProblemCode(*one) for one in CODES.items()], OTHERS))
+
+
+@system.operation(
+    "GET",
+    "/problems/{code}",
+    permission=PUBLIC,
+    summary="What one code means",
+    answers=ProblemCode,
+    paths=[CODE],
+    problems=[404],
+)
+async def get_problem_code(ask: Ask[None]) -> Answer:
+    """Where the `type` of a problem leads."""
+    code = ask.path["code"]
+    if code not in CODES:
+        raise NotFound(OTHERS, code="no_such_problem")
+    return json_answer(ProblemCode(code, CODES[code]))
 
 
 @system.operation(

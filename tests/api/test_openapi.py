@@ -1,5 +1,6 @@
 """The document that is served is complete, valid, committed, and says the same as the routes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.app import create_app
 from api.http import openapi
 from api.http.operation import PUBLIC, SIGNED_IN
+from api.http.problem_codes import CODES
 from api.http.table import OPERATIONS
 from core.access.roles import PERMISSIONS
 from core.config import Settings
@@ -76,7 +78,10 @@ def test_every_operation_names_who_may_use_it(operation: Any) -> None:
 
 def test_only_these_need_no_credential() -> None:
     public = {operation.name for operation in OPERATIONS if operation.permission == PUBLIC}
-    assert public == {"login", "refresh", "logout", "get_live", "get_ready", "get_version"}
+    assert public == {
+        *("login", "refresh", "logout", "get_live", "get_ready", "get_version"),
+        *("list_problem_codes", "get_problem_code"),
+    }
 
 
 def test_nothing_is_served_that_is_not_declared() -> None:
@@ -105,6 +110,20 @@ def test_bodies_refuse_members_that_they_do_not_have() -> None:
         if operation.body is not None and isinstance(operation.body, type) and operation.body is not dict:
             fields = getattr(operation.body, "__struct_config__", None)
             assert fields is None or fields.forbid_unknown_fields, operation.name
+
+
+def test_every_code_in_the_source_is_explained() -> None:
+    told = re.compile(r"""code(?:: str)? ?= ?"([a-z_]+)"|Refused\(\s*\d+,\s*"([a-z_]+)\"""")
+    rooms = ("api/http", "core/access", "core/telephony")
+    files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+    files += [
+        ROOT / "core" / name for name in ("errors.py", "bus.py", "storage/errors.py", "storage/nodes.py")
+    ]
+    not_ours = {"embedded_failed", "fence_lost", "bad_key", "unreadable"}  # never cross the API
+    for path in files:
+        for found in told.findall(path.read_text()):
+            code = found[0] or found[1]
+            assert code in CODES or code in not_ours, f"{path.name}: {code} is not in problem_codes.py"
 
 
 def test_the_document_is_json_that_browsers_can_hold() -> None:
