@@ -50,8 +50,12 @@ Connect = Callable[[Endpoint], Awaitable[trio.abc.Stream]]
 async def dial(endpoint: Endpoint) -> trio.SocketStream:
     """A TCP connection that notices a peer that has gone: keep-alive when idle, a limit on unacknowledged data."""
     stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE:
-        stream.setsockopt(socket.IPPROTO_TCP, option, value)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+    try:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            stream.setsockopt(socket.IPPROTO_TCP, option, value)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+    except OSError:  # it was reset meanwhile
+        await trio.aclose_forcefully(stream)
+        raise
     return stream
