@@ -9,8 +9,8 @@ const noStyleAttributes = {
   name: 'no-style-attributes',
   enforce: 'pre' as const,
   transform(code: string, id: string) {
-    if (id.endsWith('/generated/root.svelte')) return code.replace(/style="position: absolute[^"]*"/, 'class="unseen"');
-    if (/bits-ui\/dist\/bits\/command\/.*\.svelte$/.test(id)) return code.replaceAll('style="display: contents;"', 'class="contents"');
+    if (id.endsWith('/generated/root.svelte')) return { code: code.replace(/style="position: absolute[^"]*"/, 'class="unseen"'), map: null };
+    if (/bits-ui\/dist\/bits\/command\/.*\.svelte$/.test(id)) return { code: code.replaceAll('style="display: contents;"', 'class="contents"'), map: null };
     return null;
   }
 };
