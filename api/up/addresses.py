@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from api.up.statedir import StateDir
 from core.config import Settings
 from core.storage import pgcluster
 
@@ -10,8 +11,10 @@ def of(settings: Settings, state_dir: Path) -> tuple[str, str]:
     """The addresses of database and bus: the given ones, else those of an `irisx up` that runs there."""
     run = state_dir.absolute() / "run"
     database, bus = settings.database_url, settings.redis_url
-    if not database and (run / ".s.PGSQL.5432").exists():
-        database = f"postgresql://{pgcluster.OWNER}@/{pgcluster.DATABASE}?host={run}"
+    told = StateDir(state_dir).remembered().database_dir
+    socket = (Path(told) if told else state_dir.absolute()) / "run"
+    if not database and (socket / ".s.PGSQL.5432").exists():
+        database = f"postgresql://{pgcluster.OWNER}@/{pgcluster.DATABASE}?host={socket}"
     if not bus and (run / "valkey.sock").exists():
         bus = f"unix://{run / 'valkey.sock'}"
     return database, bus

@@ -4,6 +4,7 @@ Each real part that is named (DATABASE_URL, REDIS_URL, S3_ENDPOINT, SWITCHES) re
 in the plan. So a laptop and a carrier run the same processes.
 """
 
+import hashlib
 import os
 import socket
 import sys
@@ -25,6 +26,7 @@ HOST = "127.0.0.1"
 PREPARE_S = 90.0
 """Longer than another starter's migration may take (`core.storage.migrate.WAIT_S`)."""
 SIMULATOR_NAME = "simulator"
+OPEN_PLACE = Path("/var/lib/irisx")
 
 
 class Choices(Struct, frozen=True, kw_only=True):
@@ -90,11 +92,26 @@ def check_port(settings: Settings) -> None:
 def _database(plan: Plan, state: StateDir) -> None:
     if plan.settings.database_url:
         return
-    server = EmbeddedPostgres(state.path)
-    about = f"embedded, data in {_short(state.path / 'postgres')}"
+    place = database_place(state.path)
+    place.mkdir(parents=True, exist_ok=True)
+    memory = state.remembered()
+    memory.database_dir = str(place)
+    state.remember(memory)
+    server = EmbeddedPostgres(place)
+    about = f"embedded, data in {_short(place / 'postgres')}"
     url = f"postgresql://{pgcluster.OWNER}@/{pgcluster.DATABASE}?host={server.run_dir()}"
     plan.steps.append(Server("postgres", about, server, url))
     plan.settings = msgspec.structs.replace(plan.settings, database_url=url)
+
+
+def database_place(state_dir: Path) -> Path:
+    """Where the embedded Postgres lives: the state directory, or an open place where its user cannot get there.
+
+    That is so for root in a container that has no user namespaces, below a closed folder such as /root.
+    """
+    if os.geteuid() != 0 or pgcluster.open_to_all(state_dir.parent) or pgcluster.working_mode() != "nobody":
+        return state_dir
+    return OPEN_PLACE / hashlib.blake2b(os.fsencode(state_dir), digest_size=6).hexdigest()
 
 
 def _bus(plan: Plan, state: StateDir) -> None:

@@ -1,7 +1,7 @@
 """The state directory of one `irisx up`: one supervisor at a time, and what it has to remember.
 
 ``up.lock`` is held as long as the supervisor lives (the kernel lets go of it, however that ends) and says who holds it.
-``up.json`` remembers what must stay the same over restarts: the simulated switch's port and password.
+``up.json`` remembers what must stay the same over restarts (the simulated switch's port and password) and where the database is.
 """
 
 import fcntl
@@ -25,6 +25,8 @@ class Remembered(Struct):
 
     simulator_port: int = 0
     simulator_password: str = ""
+    database_dir: str = ""
+    """Where the embedded Postgres is, when there is one."""
 
 
 class Holder(Struct, frozen=True):

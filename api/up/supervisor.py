@@ -61,6 +61,7 @@ class Supervisor:
 
         Raises `PartFailed` when something does not come up or cannot be kept up; all is stopped then, too.
         """
+        failed: list[PartFailed] = []
         try:
             async with trio.open_nursery() as keepers:
                 keepers.start_soon(self._cancel_on, stop, keepers.cancel_scope)
@@ -69,10 +70,13 @@ class Supervisor:
                     if isinstance(step, Part):
                         keepers.start_soon(self._keep, step)
                 ready()
-        except* PartFailed as failed:
-            raise _first(failed) from None
+        except* PartFailed as group:
+            # Raised further down: what is raised in here comes out wrapped in a group on Python 3.11.2.
+            failed.append(_first(group))
         finally:
             await self._stop_all()
+        if failed:
+            raise failed[0]
 
     def force(self) -> None:
         """Somebody has no time for an orderly stop: kill what still runs."""

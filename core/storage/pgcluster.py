@@ -56,9 +56,9 @@ class Runner(Struct, frozen=True):
     def choose(cls, mode: str, package: Path, state_dir: Path) -> Self:
         """``mode`` if it says one, else the first of plain, namespace, nobody that works here."""
         if not mode:
-            mode = _working_mode()
+            mode = working_mode()
         prefix = {"plain": (), "namespace": _NAMESPACE, "nobody": _SETPRIV}[mode]
-        if mode == "nobody" and not _open_to_all(package / "bin" / "postgres"):
+        if mode == "nobody" and not open_to_all(package / "bin" / "postgres"):
             copy = state_dir / "pginstall"
             if not (copy / "bin" / "postgres").exists():
                 shutil.rmtree(copy, ignore_errors=True)
@@ -80,7 +80,7 @@ class Runner(Struct, frozen=True):
             return
         for folder in folders:
             folder.chmod(0o711)
-            if not _open_to_all(folder):
+            if not open_to_all(folder):
                 raise EmbeddedFailed(
                     f"Postgres must not run as root and nobody cannot enter {folder.parent}: "
                     "set IRISX_STATE_DIR to a folder such as /var/lib/irisx, or run as another user"
@@ -118,7 +118,8 @@ class Runner(Struct, frozen=True):
         return done.stdout
 
 
-def _working_mode() -> str:
+def working_mode() -> str:
+    """The first of plain, namespace, nobody that works for us on this machine. Raises `EmbeddedFailed`."""
     if os.getuid() != 0:
         try:
             pwd.getpwuid(os.getuid())
@@ -136,7 +137,7 @@ def _working_mode() -> str:
     return "nobody"
 
 
-def _open_to_all(path: Path) -> bool:
+def open_to_all(path: Path) -> bool:
     """Can any user reach ``path``?"""
     return all(place.stat().st_mode & stat.S_IXOTH for place in (path, *path.resolve().parents))
 
