@@ -1,5 +1,7 @@
 """Signing in and staying signed in: the one object that answers "who is this?" for an API process."""
 
+import asyncio
+import contextlib
 import secrets
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +27,8 @@ REVOKED = "access.revoked"
 """The bus channel on which processes tell each other whom to forget."""
 
 NOTE_USE_EACH_S = 60.0
+TELL_S = 0.5
+"""How long telling the others may take; without it they forget by themselves within `actors.REMEMBER_S`."""
 
 
 class SignedIn(Struct, frozen=True):
@@ -276,7 +280,9 @@ class Access:
     async def revoked(self, whom: str) -> None:
         """Forget a user, key, session or tenant here and in every other process. Call after the commit."""
         self.remembered.forget(whom)
-        await self._bus.say(REVOKED, whom.encode())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TELL_S):
+                await self._bus.say(REVOKED, whom.encode())
 
     def _heard(self, payload: bytes) -> None:
         self.remembered.forget(payload.decode("ascii", "replace"))

@@ -7,6 +7,7 @@ could keep anybody out by trying their name.
 The counts live in Redis and are shared by all API processes. While Redis is away each process counts by itself.
 """
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 
@@ -22,6 +23,8 @@ MEMORY_S = 900
 PAIR = AttemptRule(5, 900)
 ADDRESS = AttemptRule(50, 900)
 PERSON = AttemptRule(50, 30)
+ANSWER_S = 0.5
+"""A Redis slower than this is as good as away."""
 MOST_LOCAL = 20_000
 """Keys counted in this process while Redis is away; the longest unused is forgotten first."""
 
@@ -83,8 +86,9 @@ class Throttle:
         """Count an attempt of ``person`` from ``address``. Raises `TooManyAttempts`."""
         rules = dict(zip(self._keys(person, address), (PAIR, ADDRESS, PERSON), strict=True))
         try:
-            wait = await limits.attempt(self._client, rules, memory_s=MEMORY_S)
-        except Unavailable:
+            async with asyncio.timeout(ANSWER_S):
+                wait = await limits.attempt(self._client, rules, memory_s=MEMORY_S)
+        except (Unavailable, TimeoutError):
             wait = self._local.attempt(rules)
         if wait > 0:
             raise TooManyAttempts(wait)
@@ -94,8 +98,9 @@ class Throttle:
         keys = self._keys(person, address)
         self._local.forgive(*keys)
         try:
-            await limits.forgive(self._client, *keys)
-        except Unavailable:
+            async with asyncio.timeout(ANSWER_S):
+                await limits.forgive(self._client, *keys)
+        except (Unavailable, TimeoutError):
             return
 
     @staticmethod

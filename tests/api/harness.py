@@ -34,7 +34,7 @@ from core.storage import nodes as node_store
 from core.storage.calls import write_changes
 from core.storage.database import Database
 
-SECRET = "a secret for tests, long enough to be one"
+SECRET = "a secret for tests that is long enough to be one"
 PASSWORD = "correct horse battery"
 WIDE_OPEN = {
     (scope, bucket): Limit(1_000_000.0, 1_000_000)
@@ -68,7 +68,13 @@ class Api:
         self.url = url
         self.database = database
         self.bus = bus
-        self.http = httpx.AsyncClient(base_url=url, timeout=20, trust_env=False)
+        self.http = httpx.AsyncClient(
+            base_url=url, timeout=20, trust_env=False, event_hooks={"response": [self._forget_cookies]}
+        )
+
+    async def _forget_cookies(self, _: httpx.Response) -> None:
+        # Every request says by itself who it is from.
+        self.http.cookies.clear()
 
     @property
     def services(self) -> Any:
