@@ -59,14 +59,7 @@ class Runner(Struct, frozen=True):
             mode = working_mode()
         prefix = {"plain": (), "namespace": _NAMESPACE, "nobody": _SETPRIV}[mode]
         if mode == "nobody" and not open_to_all(package / "bin" / "postgres"):
-            copy = state_dir / "pginstall"
-            if not (copy / "bin" / "postgres").exists():
-                shutil.rmtree(copy, ignore_errors=True)
-                part = copy.with_name("pginstall.part")
-                shutil.rmtree(part, ignore_errors=True)
-                shutil.copytree(package, part)
-                part.rename(copy)
-            package = copy
+            package = _open_copy(package, state_dir)
         # PGDATA, PGPORT and the like are about somebody else's Postgres.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
         environment |= {"LC_ALL": "C", "TZ": "UTC"}
@@ -116,6 +109,23 @@ class Runner(Struct, frozen=True):
         if done.returncode != 0:
             raise EmbeddedFailed(f"{program} failed: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
+
+
+def _open_copy(package: Path, state_dir: Path) -> Path:
+    """A copy of the binaries that anybody can read, with the libraries which they look for beside the package."""
+    copy = state_dir / "pginstall"
+    inside = copy / package.parent.name / package.name
+    if not (inside / "bin" / "postgres").exists():
+        part = copy.with_name("pginstall.part")
+        for old in (copy, part):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(package, part / package.parent.name / package.name)
+        # Wheels keep them in NAME.libs, and the binaries find them by their own place ($ORIGIN).
+        libraries = package.parent.with_name(package.parent.name + ".libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, part / libraries.name)
+        part.rename(copy)
+    return inside
 
 
 def working_mode() -> str:
