@@ -10,6 +10,7 @@ from api.http.answer import Answer, json_answer
 from api.http.ask import Ask
 from api.http.calls import CALL, CallChanged, read_call, read_values
 from api.http.operation import Group, Path
+from api.http.patterns import whole
 from api.http.problem import bad_value
 from api.http.shapes import Body, PhoneOrTarget
 from core.model.records import Call
@@ -18,29 +19,33 @@ call_actions = Group("calls")
 
 RECORDING = Path("recording_id", "The recording's id: `rec_…`.")
 Uuid = Annotated[
-    str, Meta(pattern=r"^[0-9A-Za-z_.-]{1,128}$", description="A leg of the call, by its channel's UUID.")
+    str,
+    Meta(pattern=whole(r"[0-9A-Za-z_.-]{1,128}"), description="A leg of the call, by its channel's UUID."),
 ]
 Digits = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9A-Da-d*#wW]{1,64}$", description="0-9 A-D * #, `w` waits half a second, `W` a second."
+        pattern=whole(r"[0-9A-Da-d*#wW]{1,64}"),
+        description="0-9 A-D * #, `w` waits half a second, `W` a second.",
     ),
 ]
 SoundPath = Annotated[
     str,
     Meta(
-        pattern=r"^(?!.*\.\.)[A-Za-z0-9_./:@+%(),;=-]{1,400}$",
+        pattern=whole(r"(?!.*\.\.)[A-Za-z0-9_./:@+%(),;=-]{1,400}"),
         description="A file that the switch can read, or a stream it knows.",
     ),
 ]
 Tone = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9%(),.;=+-]{1,200}$",
+        pattern=whole(r"[A-Za-z0-9%(),.;=+-]{1,200}"),
         description="Tones in FreeSWITCH's notation: `%(300,100,440)` is 300 ms of 440 Hz, then 100 ms of silence.",
     ),
 ]
-Cause = Annotated[str, Meta(pattern=r"^[A-Z0-9_]{2,48}$", description="A hangup cause: `NORMAL_CLEARING`.")]
+Cause = Annotated[
+    str, Meta(pattern=whole(r"[A-Z0-9_]{2,48}"), description="A hangup cause: `NORMAL_CLEARING`.")
+]
 
 ACTS = [404, 409, 502, 503, 504]
 
@@ -85,7 +90,7 @@ class Transfer(Body):
 class Bridge(Body):
     """Join a leg of this call with a leg of another one: the two calls become one."""
 
-    call_id: Annotated[str, Meta(pattern=r"^call_[0-9a-z]{1,40}$")]
+    call_id: Annotated[str, Meta(pattern=whole(r"call_[0-9a-z]{1,40}"))]
     leg: Uuid | None = None
     other_leg: Uuid | None = None
 

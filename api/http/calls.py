@@ -10,6 +10,7 @@ from api.http.answer import Answer, json_answer
 from api.http.ask import Ask
 from api.http.lists import one_answer, page_answer
 from api.http.operation import Group, Path
+from api.http.patterns import whole
 from api.http.query import Filter, bool_param
 from api.http.shapes import Body, PhoneOrTarget
 from core.errors import NotFound
@@ -20,12 +21,16 @@ from core.storage.listing import Page
 calls = Group("calls", "Live and finished calls: look, place, act, and see what happened in order.")
 
 CALL = Path("call_id", "The call's id: `call_…`.")
-NodeId = Annotated[str, Meta(pattern=r"^node_[0-9a-z]{1,40}$")]
+NodeId = Annotated[str, Meta(pattern=whole(r"node_[0-9a-z]{1,40}"))]
 TimeoutS = Annotated[int, Meta(ge=1, le=120, description="How long it may ring.")]
-From = Annotated[str, Meta(pattern=r"^\+?[0-9*#]{1,32}$", description="The number to show: `+14155550100`.")]
+From = Annotated[
+    str, Meta(pattern=whole(r"\+?[0-9*#]{1,32}"), description="The number to show: `+14155550100`.")
+]
 CallerName = Annotated[
     str,
-    Meta(max_length=80, pattern=r"""^[^\x00-\x1f\x7f'"\\{}\[\]<>,^]*$""", description="The name to show."),
+    Meta(
+        max_length=80, pattern=whole(r"""[^\x00-\x1f\x7f'"\\{}\[\]<>,^]*"""), description="The name to show."
+    ),
 ]
 
 

@@ -12,6 +12,7 @@ from api.http.call_actions import ACTS, Uuid
 from api.http.calls import NodeId
 from api.http.lists import one_answer, page_answer
 from api.http.operation import Group, Path
+from api.http.patterns import whole
 from api.http.problem import bad_value
 from api.http.query import Condition, Filter, bool_param
 from api.http.shapes import Body, PhoneOrTarget
@@ -23,8 +24,8 @@ conferences = Group("conferences", "Rooms and who is in them.")
 
 CONFERENCE = Path("conference_id", "The conference's id: `conf_…`.")
 MEMBER = Path("member", "A member, by its leg's UUID.", r"[0-9A-Za-z_.-]{1,128}")
-Room = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="The room's name.")]
-CallId = Annotated[str, Meta(pattern=r"^call_[0-9a-z]{1,40}$")]
+Room = Annotated[str, Meta(pattern=whole(r"[A-Za-z0-9_.-]{1,64}"), description="The room's name.")]
+CallId = Annotated[str, Meta(pattern=whole(r"call_[0-9a-z]{1,40}"))]
 
 
 class Participant(Struct):

@@ -15,6 +15,7 @@ from api.http.ask import Ask
 from api.http.lists import rows_answer, versioned
 from api.http.metrics import numbers_of
 from api.http.operation import Group, Path
+from api.http.patterns import whole
 from api.http.problem import bad_value
 from api.http.query import Condition, Filter
 from api.http.shapes import Body, Name
@@ -34,12 +35,12 @@ DialTemplate = Annotated[
     Meta(
         min_length=3,
         max_length=300,
-        pattern=r"^[A-Za-z0-9_./@:;=${}-]*\{number\}[A-Za-z0-9_./@:;=${}-]*$",
+        pattern=whole(r"[A-Za-z0-9_./@:;=${}-]*\{number\}[A-Za-z0-9_./@:;=${}-]*"),
         description="How a number becomes something this switch can dial: `sofia/gateway/carrier/{number}`.",
     ),
 ]
-TenantId = Annotated[str, Meta(pattern=r"^tnt_[0-9a-z]{1,40}$")]
-SettingValue = Annotated[str, Meta(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
+TenantId = Annotated[str, Meta(pattern=whole(r"tnt_[0-9a-z]{1,40}"))]
+SettingValue = Annotated[str, Meta(max_length=300, pattern=whole(r"[^\x00-\x1f\x7f]*"))]
 
 
 class NodeInfo(Struct):

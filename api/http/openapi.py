@@ -14,6 +14,7 @@ import msgspec
 import orjson
 
 from api.http.operation import PUBLIC, SIGNED_IN, Operation
+from api.http.patterns import documented
 from api.http.problem import TITLES, Problem
 from api.http.query import DEFAULT_LIMIT, MAX_IN, MAX_INTEGER, MAX_LIMIT, OPS, Filter
 from api.http.table import GROUPS, OPERATIONS
@@ -51,6 +52,7 @@ def build() -> Schema:
     """The whole document."""
     types = _types(OPERATIONS)
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schemas, components = documented(schemas), documented(components)
     by_type = dict(zip(map(id, types), schemas, strict=True))
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS:
