@@ -1,19 +1,18 @@
 """Applications that join other people's calls: eavesdrop, three_way, intercept, att_xfer."""
 
-from freeswitch.simulator import bridge, joining, lifecycle, originate
+from freeswitch.simulator import answering, bridge, codec, executing, joining, originate
 from freeswitch.simulator import channel as ch
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.lifecycle import app
-from freeswitch.simulator.people import codec_write_headers
+from freeswitch.simulator.executing import app
 from freeswitch.simulator.timing import Thread
 
 
 def _listen(channel: Channel, target: Channel, function: str) -> Thread:
     """Hang a media bug on ``target`` and stay until either end is gone."""
-    channel.fire(at.CODEC_WRITE, after=codec_write_headers(channel.codec or "PCMU"))
+    codec.read_as(channel, "L16")
     bug = (("Media-Bug-Function", function), ("Media-Bug-Target", channel.uuid))
-    target.bugs[channel.uuid] = function
+    # Not among `Channel.bugs`: this one ends when its listener notices, before the target does.
     target.fire(at.MEDIA_BUG_START, before=bug)
     if target.profile is not None and channel.profile is not None:
         name, number = target.profile.caller_id_name, target.profile.caller_id_number
@@ -32,19 +31,18 @@ def _listen(channel: Channel, target: Channel, function: str) -> Thread:
         target.waiters.append(current)
     while channel.ready and not target.down:
         if channel.inbox and not channel.locked:
-            yield from lifecycle.run_message(channel, channel.inbox.popleft())
+            yield from executing.run_message(channel, channel.inbox.popleft())
             continue
         if channel.dtmf:
             # 1 whispers to the other leg, 2 to this one, 3 to both, 0 only listens.
-            channel.set("eavesdrop_mode", lifecycle.take_digit(channel))
+            channel.set("eavesdrop_mode", executing.take_digit(channel))
             yield channel.switch.settings.tick_s
             continue
         yield None
     if current in target.waiters:
         target.waiters.remove(current)
-    if target.bugs.pop(channel.uuid, None) is not None:
-        target.fire(at.MEDIA_BUG_STOP, before=bug)
-    channel.fire(at.CODEC_WRITE, after=codec_write_headers(channel.codec or "PCMU"))
+    target.fire(at.MEDIA_BUG_STOP, before=bug)
+    codec.read_as_agreed(channel)
 
 
 @app("eavesdrop", media=True)
@@ -54,7 +52,7 @@ def eavesdrop(channel: Channel, data: str) -> Thread:
         while channel.ready:
             others = [one for one in channel.switch.channels.values() if one is not channel and one.answered]
             if not others:
-                yield from lifecycle.pause(channel, 1.0)
+                yield from executing.pause(channel, 1.0)
                 continue
             yield from _listen(channel, others[0], "eavesdrop")
         return
@@ -82,7 +80,7 @@ def intercept(channel: Channel, data: str) -> None:
     if target is None or target.down or target is channel:
         return
     if not channel.answered:
-        lifecycle.answer(channel)
+        answering.answer(channel)
     partner = target.partner
     if partner is not None:
         partner.flags.add("intercept")

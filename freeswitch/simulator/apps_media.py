@@ -5,10 +5,10 @@ import wave
 from collections.abc import Generator
 from pathlib import Path
 
-from freeswitch.simulator import lifecycle, recording
+from freeswitch.simulator import executing, recording
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.lifecycle import app
+from freeswitch.simulator.executing import app
 from freeswitch.simulator.timing import Thread
 from freeswitch.simulator.wire import Pair
 
@@ -79,7 +79,7 @@ def play(
     seconds = None if length == float("inf") else length
     if limit_s is not None:
         seconds = limit_s if seconds is None else min(seconds, limit_s)
-    done = yield from lifecycle.pause(channel, seconds, on_digit=heard)
+    done = yield from executing.pause(channel, seconds, on_digit=heard)
     channel.broken = False
     frames = int((channel.switch.monotonic() - began) * 50 + 0.5)
     samples = round(length * 8000) if done and length != float("inf") else frames * 160
@@ -122,7 +122,7 @@ def loop_playback(channel: Channel, data: str) -> Thread:
 def gentones(channel: Channel, data: str) -> Thread:
     tones, _, loops = data.partition("|")
     length = length_s(f"tone_stream://{tones}" + (f";loops={loops}" if loops else "")) or 0.0
-    yield from lifecycle.pause(channel, None if length == float("inf") else length)
+    yield from executing.pause(channel, None if length == float("inf") else length)
 
 
 @app("play_and_get_digits", media=True)
@@ -173,8 +173,8 @@ def read(channel: Channel, data: str) -> Thread:
     result = "success" if len(digits) >= _number(words[0], 0) else "timeout"
     if ended:
         channel.set("read_terminator_used", ended)
-    channel.set(words[3], digits or None)
     channel.set("read_result", result if channel.ready else "failure")
+    channel.set(words[3], digits or None)
 
 
 def _collect(
@@ -196,7 +196,7 @@ def _collect(
             into.append(key)
             return True
 
-        waited = yield from lifecycle.pause(channel, gap if digits else timeout, on_digit=heard)
+        waited = yield from executing.pause(channel, gap if digits else timeout, on_digit=heard)
         if waited or not pressed:
             return digits, ""
         keys += pressed
@@ -258,7 +258,7 @@ def record(channel: Channel, data: str) -> Thread:
     if not recording.start(channel, path, limit_s=float(_number(limit.split(" ")[0], 0))):
         return
     seconds = float(_number(limit.split(" ")[0], 0)) or None
-    yield from lifecycle.pause(channel, seconds, on_digit=lambda key: True)
+    yield from executing.pause(channel, seconds, on_digit=lambda key: True)
     if (running := channel.recordings.get(path)) is not None:
         running.stop(channel)
 

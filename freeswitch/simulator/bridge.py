@@ -5,11 +5,11 @@ CS_EXCHANGE_MEDIA. Which leg goes where when it is over (parked, on with the dia
 switch_ivr_multi_threaded_bridge and audio_bridge_on_exchange_media, checked against a running 1.10.12.
 """
 
+from freeswitch.simulator import answering, executing, originate, transfer
 from freeswitch.simulator import channel as ch
-from freeswitch.simulator import lifecycle, originate, transfer
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.lifecycle import app
+from freeswitch.simulator.executing import app
 from freeswitch.simulator.timing import Thread
 
 _DIAL_STATUS = {
@@ -37,6 +37,7 @@ def bridge(channel: Channel, data: str) -> Thread:
         _failed(channel, cause)
         return
     if waited:
+        _show_each_other(channel, other)
         channel.set_call_state(ch.ACTIVE)
     answer_with(channel, other)
     channel.set("originate_disposition", "SUCCESS")
@@ -47,10 +48,11 @@ def bridge(channel: Channel, data: str) -> Thread:
 
 
 def _failed(channel: Channel, cause: str) -> None:
-    channel.set("originate_failed_cause", cause)
     channel.set("originate_disposition", cause)
     channel.set("DIALSTATUS", _DIAL_STATUS.get(cause, cause))
-    channel.set("originate_signal_bond", None)
+    if (bond := channel.get("originate_signal_bond")) is not None:
+        channel.set("originate_causes", f"{bond};{cause}")
+    channel.set("originate_failed_cause", cause)
     if not channel.down:
         handle_cause(channel, cause)
 
@@ -69,18 +71,20 @@ def handle_cause(channel: Channel, cause: str) -> None:
 
 def answer_with(channel: Channel, other: Channel) -> None:
     """Answer (or pre-answer) the calling leg with what the called one agreed on."""
-    if channel.down or channel.answered:
+    if channel.down:
         return
-    if channel.direction == "inbound" and not channel.early:
+    if channel.answered or (channel.direction == "inbound" and not channel.early):
         if (sdp := other.get("switch_r_sdp")) is not None:
             channel.set("switch_m_sdp", sdp)
         channel.set("video_media_flow", "inactive")
         channel.set("text_media_flow", "inactive")
         channel.set("audio_media_flow", "sendrecv")
+    if channel.answered:
+        return
     if other.answered:
-        lifecycle.answer(channel)
+        answering.answer(channel)
     else:
-        lifecycle.pre_answer(channel)
+        answering.pre_answer(channel)
 
 
 def talk(channel: Channel, other: Channel, *, inner: bool = False) -> Thread:
@@ -98,7 +102,8 @@ def talk(channel: Channel, other: Channel, *, inner: bool = False) -> Thread:
         if leg.profile is not None:
             leg.profile.stamp("bridged", now)
     _show_each_other(channel, other)
-    channel.set("signal_bond", other.uuid)
+    if channel.get("signal_bond") != other.uuid:
+        channel.set("signal_bond", other.uuid)
     ends = (("Bridge-A-Unique-ID", channel.uuid), ("Bridge-B-Unique-ID", other.uuid))
     channel.fire(at.CHANNEL_BRIDGE, before=ends)
     if other.answered and other.get("endpoint_disposition") is None:
@@ -119,7 +124,7 @@ def talk(channel: Channel, other: Channel, *, inner: bool = False) -> Thread:
     shown = False
     while _goes_on(channel, other, state):
         if other.answered and not channel.answered:
-            lifecycle.answer(channel)
+            answering.answer(channel)
         if channel.answered and other.answered and not shown:
             shown = True
             switch.threads.after(
@@ -149,9 +154,9 @@ def _goes_on(channel: Channel, other: Channel, state: int) -> bool:
 def _media_turn(leg: Channel) -> Thread:
     """One turn of a leg's media loop: a message, a key, or waiting for either."""
     if leg.inbox and not leg.locked:
-        yield from lifecycle.run_message(leg, leg.inbox.popleft())
+        yield from executing.run_message(leg, leg.inbox.popleft())
     elif leg.dtmf:
-        lifecycle.take_digit(leg)
+        executing.take_digit(leg)
         yield leg.switch.settings.tick_s
     else:
         yield None
@@ -161,11 +166,11 @@ def _show_each_other(channel: Channel, other: Channel) -> None:
     if other.profile is not None:
         seen = other.profile.clone()
         seen.stamp("bridged", 0)
-        seen.set(index="", logical_direction="inbound")
+        seen.set(index="", logical_direction="inbound", transfer_source="")
         channel.show_other(seen, "originatee")
     if channel.profile is not None and not other.other_type:
         mine = channel.profile.clone()
-        mine.set(index="")
+        mine.set(index="", transfer_source="")
         other.show_other(mine, "originator")
 
 

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from freeswitch.simulator import origins as at
+from freeswitch.simulator.headers import Headers
 from freeswitch.simulator.origins import Origin
 from freeswitch.simulator.profile import Profile
 from freeswitch.simulator.timing import Running, Thread
-from freeswitch.simulator.wire import Pair, Value, encode, plain_line, plain_lines
-from freeswitch.words import CALL_STATES, CHANNEL_STATES
+from freeswitch.simulator.wire import Pair, Value, plain_line
+from freeswitch.words import CALL_STATES
 
 if TYPE_CHECKING:
     from freeswitch.simulator.conference import Member
@@ -26,68 +27,27 @@ NEW, INIT, ROUTING, SOFT_EXECUTE, EXECUTE, EXCHANGE_MEDIA = range(6)
 PARK, CONSUME_MEDIA, HIBERNATE, RESET, HANGUP, REPORTING, DESTROY, NONE = range(6, 14)
 DOWN, DIALING, RINGING, EARLY, ACTIVE, HELD, RING_WAIT, HUNG_UP, UNHELD = range(9)
 
-Variable = tuple[Value, str]
-"""A value and its line in event-plain."""
-
-BIT_RATES = {"PCMU": "64000", "L16": "128000"}
-
-
-def _codec_pairs(codec: str, sides: str) -> list[Pair]:
-    found: list[Pair] = []
-    for side in ("Read", "Write")[: len(sides)]:
-        found += [
-            (f"Channel-{side}-Codec-Name", codec),
-            (f"Channel-{side}-Codec-Rate", "8000"),
-            (f"Channel-{side}-Codec-Bit-Rate", BIT_RATES[codec]),
-        ]
-    return found
-
-
-_CODEC_TEXT = {
-    (codec, sides): plain_lines(_codec_pairs(codec, sides)) for codec in BIT_RATES for sides in ("r", "rw")
-}
 MESSAGES_LIMIT = 256
 """Private events (sendmsg) waiting for one channel; more answer ``-ERR memory error``."""
 
 
-class Channel:
+class Channel(Headers):
     """One leg. What it does is in `lifecycle` and the applications; this is what it is."""
 
     __slots__ = (
-        "_basic", "_other_text", "_variables_text", "answered", "app_log", "application", "application_data",
-        "bridge_uuid", "broken", "bugs", "call_state", "codec", "codec_sides", "conference", "created_us",
-        "digits_dialed", "direction", "diverted", "driver", "dtmf", "early", "errand", "extension", "flags", "hangup_cause",
-        "held", "hold_spans", "holders", "inbox", "initial", "locked", "muted", "name", "other_type", "parked", "partner",
-        "profile", "profile_other", "recordings", "rejoin", "rung", "running", "scope", "script", "session_id",
-        "state", "stopping", "switch", "thread", "transferred", "uuid", "variables", "waiters",
+        "app_log", "application", "application_data", "bridge_uuid", "broken", "bugs", "conference",
+        "created_us", "digits_dialed", "diverted", "driver", "dtmf", "errand", "extension", "held",
+        "hold_spans", "holders", "inbox", "initial", "locked", "muted", "parked", "partner",
+        "recordings", "rejoin", "rung", "script", "session_id", "stopping", "switch", "thread",
+        "transferred", "waiters",
     )  # fmt: skip
 
     def __init__(self, switch: "Switch", uuid: str, name: str, direction: str) -> None:
+        super().__init__(uuid, name, direction)
         self.switch = switch
-        self.uuid = uuid
-        self.name = name
-        self.direction = direction
         self.session_id = 0
-        self.running = NONE
-        self.state = NEW
-        self.call_state = DOWN
         self.created_us = switch.clock.now_us()
-        self.profile: Profile | None = None
-        self.profile_other: Profile | None = None
-        self.other_type = ""
-        self._other_text: str | None = None
-        self._variables_text: str | None = None
-        self._basic: str | None = None
-        self.variables: dict[str, Variable] = {}
-        self.scope: dict[str, str] = {}
-        self.codec = ""
-        """PCMU for SIP legs, L16 for loopback ones, empty before media is agreed."""
-        self.codec_sides = "rw"
         self.rung = False
-        self.early = False
-        self.answered = False
-        self.hangup_cause = ""
-        self.flags: set[str] = set()
         self.parked = False
         self.held = False
         self.hold_spans: list[list[int]] = []
@@ -222,9 +182,7 @@ class Channel:
         self._basic = None
         partner = self.partner
         if partner is not None:
-            partner.set("last_bridge_hangup_cause", cause)
-            if (sip_cause := self.get("proto_specific_hangup_cause")) is not None:
-                partner.set("last_bridge_proto_specific_hangup_cause", sip_cause)
+            pass_hangup(self, partner)
             first = "bridge-originator" in self.flags
             self.set("last_bridge_role", "originator" if first else "originatee")
         self.fire(at.CHANNEL_HANGUP)
@@ -268,90 +226,28 @@ class Channel:
         front: Sequence[Pair] = (),
         before: Sequence[Pair] = (),
         after: Sequence[Pair] = (),
+        body: str | None = None,
     ) -> None:
         """Fire an event about this channel."""
         if not self.stopping:
-            self.switch.desk.fire(origin, self, front=front, before=before, after=after)
+            self.switch.desk.fire(origin, self, front=front, before=before, after=after, body=body)
 
-    def _answer_state(self) -> str:
-        if self.state >= HANGUP:
-            return "hangup"
-        if self.answered:
-            return "answered"
-        return "early" if self.early else "ringing"
 
-    def _hit(self) -> str:
-        return "true" if self.direction == "inbound" or "dialplan" in self.flags else "false"
+_PHRASES = {"sip:200": "OK", "sip:487": "Request Terminated"}
 
-    def basic_text(self) -> str:
-        """Return the channel's and its profiles' headers for event-plain."""
-        head = self._basic
-        if head is None:
-            presence = self.get("presence_id")
-            head = self._basic = (
-                f"Channel-State: {CHANNEL_STATES[self.running]}\n"
-                f"Channel-Call-State: {CALL_STATES[self.call_state]}\n"
-                f"Channel-State-Number: {self.state}\n"
-                f"Channel-Name: {encode(self.name)}\nUnique-ID: {encode(self.uuid)}\n"
-                f"Call-Direction: {self.direction}\nPresence-Call-Direction: {self.direction}\n"
-                f"Channel-HIT-Dialplan: {self._hit()}\n"
-                + (f"Channel-Presence-ID: {encode(presence)}\n" if presence else "")
-                + f"Channel-Call-UUID: {encode(self.get('call_uuid') or self.uuid)}\n"
-                f"Answer-State: {self._answer_state()}\n"
-                + (f"Hangup-Cause: {self.hangup_cause}\n" if self.hangup_cause else "")
-                + (_CODEC_TEXT[self.codec, self.codec_sides] if self.codec else "")
-            )
-        if self.profile is None:
-            return head
-        if self.profile_other is None:
-            return head + self.profile.text()
-        if self._other_text is None:
-            self._other_text = f"Other-Type: {self.other_type}\n{self.profile_other.other_text()}"
-        return head + self.profile.text() + self._other_text
 
-    def basic_pairs(self) -> list[Pair]:
-        """Return the same headers raw."""
-        found: list[Pair] = [
-            ("Channel-State", CHANNEL_STATES[self.running]),
-            ("Channel-Call-State", CALL_STATES[self.call_state]),
-            ("Channel-State-Number", str(self.state)),
-            ("Channel-Name", self.name),
-            ("Unique-ID", self.uuid),
-            ("Call-Direction", self.direction),
-            ("Presence-Call-Direction", self.direction),
-            ("Channel-HIT-Dialplan", self._hit()),
-        ]
-        if presence := self.get("presence_id"):
-            found.append(("Channel-Presence-ID", presence))
-        found += [
-            ("Channel-Call-UUID", self.get("call_uuid") or self.uuid),
-            ("Answer-State", self._answer_state()),
-        ]
-        if self.hangup_cause:
-            found.append(("Hangup-Cause", self.hangup_cause))
-        if self.codec:
-            found += _codec_pairs(self.codec, self.codec_sides)
-        if self.profile is not None:
-            found += self.profile.pairs("Caller")
-            if self.profile_other is not None:
-                found.append(("Other-Type", self.other_type))
-                found += self.profile_other.pairs("Other-Leg")
-        return found
-
-    def variables_text(self) -> str:
-        """Return the ``scope_variable_*`` and ``variable_*`` headers for event-plain; kept until one changes."""
-        text = self._variables_text
-        if text is None:
-            text = self._variables_text = "".join([line for _, line in self.variables.values()])
-        if self.scope:
-            return "".join([plain_line(f"scope_variable_{n}", v) for n, v in self.scope.items()]) + text
-        return text
-
-    def variables_pairs(self) -> list[Pair]:
-        """Return the same headers raw."""
-        found: list[Pair] = [(f"scope_variable_{name}", value) for name, value in self.scope.items()]
-        found += [(f"variable_{name}", value) for name, (value, _) in self.variables.items()]
-        return found
+def pass_hangup(leg: Channel, mate: Channel) -> None:
+    """Tell the other leg of a bridge, made or attempted, how ``leg`` ended."""
+    for name in ("sip_invite_failure_status", "sip_invite_failure_phrase"):
+        if (value := leg.get(name)) is not None and leg.direction == "outbound":
+            mate.set(name, value)
+    cause = leg.get("proto_specific_hangup_cause")
+    phrase = _PHRASES.get(cause or "") or leg.get("sip_invite_failure_phrase")
+    if phrase is not None:
+        mate.set("sip_hangup_phrase", phrase)
+    mate.set("last_bridge_hangup_cause", leg.hangup_cause)
+    if cause is not None:
+        mate.set("last_bridge_proto_specific_hangup_cause", cause)
 
 
 def is_true(value: str | None) -> bool:

@@ -2,12 +2,11 @@
 
 import re
 
-from freeswitch.simulator import lifecycle, recording
+from freeswitch.simulator import codec, executing, recording
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.desk import Source
-from freeswitch.simulator.lifecycle import app
-from freeswitch.simulator.people import codec_write_headers
+from freeswitch.simulator.executing import app
 from freeswitch.simulator.switch import Switch
 from freeswitch.simulator.timing import Thread
 from freeswitch.simulator.wire import Pair
@@ -269,9 +268,12 @@ def conference(channel: Channel, data: str) -> Thread:
     member.speak = "mute" not in flags
     member.hear = "deaf" not in flags
     member.moderator = "moderator" in flags
+    channel.set("app_session_uuid", room.uuid)
     channel.set("conference_member_id", str(member.number))
+    channel.set("conference_moderator", "true" if member.moderator else "false")
+    channel.set("conference_ghost", "false")
     channel.set("conference_uuid", room.uuid)
-    channel.fire(at.CODEC_WRITE, after=codec_write_headers(channel.codec or "PCMU"))
+    codec.read_as(channel, "L16")
     room.members[member.number] = member
     channel.conference = member
     room.fire("add-member", member)
@@ -287,7 +289,7 @@ def _stay(channel: Channel, member: Member) -> Thread:
 
     while channel.ready and not member.leaving:
         channel.broken = False
-        yield from lifecycle.pause(channel, None, on_digit=heard)
+        yield from executing.pause(channel, None, on_digit=heard)
         if member.leaving:
             return
 
@@ -301,7 +303,7 @@ def _leave(channel: Channel, member: Member) -> None:
     room.presence()
     room.fire("del-member", member)
     if "conference-transfer" not in channel.flags:
-        channel.fire(at.CODEC_WRITE, after=codec_write_headers(channel.codec or "PCMU"))
+        codec.read_as_agreed(channel)
     if room.members:
         room.switch.threads.after(0.02, room.choose_floor)
     else:

@@ -88,10 +88,7 @@ class Fired:
             found = list(self._front)
             if origin.subclass and not any(n == "Event-Subclass" for n, _ in found):
                 found.append(("Event-Subclass", origin.subclass))
-            found.append(("Event-Name", origin.event))
-            found += desk.identity
-            found += [_split(line) for line in (self._lines + origin.lines).splitlines()]
-            found.append(("Event-Sequence", str(self._seq)))
+            found += desk.event_pairs(origin, (self._seq, self._lines))
             found += self._before
             if self.source is not None:
                 found += self.source.basic_pairs()
@@ -148,7 +145,7 @@ class Fired:
         return "".join(parts)
 
 
-def _split(line: str) -> Pair:
+def _split(line: str) -> tuple[str, str]:
     name, _, value = line.partition(": ")
     return name, value.replace("%20", " ").replace("%3A", ":")
 
@@ -156,7 +153,9 @@ def _split(line: str) -> Pair:
 class Desk:
     """Numbers, renders and delivers. One of these is one running FreeSWITCH."""
 
-    def __init__(self, clock: Clock, rng: random.Random, identity: Sequence[Pair], first: int = 432) -> None:
+    def __init__(
+        self, clock: Clock, rng: random.Random, identity: Sequence[tuple[str, str]], first: int = 432
+    ) -> None:
         self.identity = list(identity)
         """Core-UUID, hostname, switchname and the two addresses, on every event."""
         self._identity_text = plain_lines(identity)
@@ -198,6 +197,16 @@ class Desk:
             )
             text = self._headings[key] = f"{sub}Event-Name: {origin.event}\n{self._identity_text}"
         return text
+
+    def event_pairs(self, origin: Origin, stamp: tuple[int, str]) -> list[tuple[str, str]]:
+        """Return the headers that every event has, raw."""
+        seq, lines = stamp
+        return [
+            ("Event-Name", origin.event),
+            *self.identity,
+            *[_split(line) for line in (lines + origin.lines).splitlines()],
+            ("Event-Sequence", str(seq)),
+        ]
 
     def stamp(self) -> tuple[int, str]:
         """Create an event object: draw its number and note the time. Never firing it leaves a gap."""

@@ -1,47 +1,70 @@
 """What calls run into when nobody transfers them elsewhere: contexts of extensions, as data.
 
 ``carrier`` and ``inside`` do what the shipped configuration (`freeswitch/conf`) does: every call from a
-carrier is parked for the controller, agents' legs are answered and parked. ``default`` holds extensions for
-tests and probes, ``living`` the destinations of the default scenario.
+carrier is parked for the controller, agents' legs are answered and parked. There a call is refused while no
+controller shows signs of life; here only in ``carrier-guarded``, because most tests want their calls at once.
+``default`` holds extensions for tests and probes, ``living`` the destinations of the default scenario.
 """
 
 import re
 
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.scripts import Extension
+from freeswitch.simulator.switch import Route
 
 Actions = list[tuple[str, str | None]]
 
 
 UNCLAIMED_S = 20
 """How long the shipped dialplan lets an inbound call lie unclaimed (`ConfSettings.unclaimed_seconds`)."""
+LONGEST_S = 4 * 3600
+"""How long an answered inbound call may last (`ConfSettings.max_call_seconds`)."""
+
+
+def _many(*pairs: str) -> tuple[tuple[str, str], ...]:
+    return (("multiset", "^^|" + "|".join(pairs)),)
+
+
+def _inside(side: str) -> tuple[tuple[str, str], ...]:
+    return _many(f"irisx_side={side}", "media_timeout=20000")
+
+
+_ALONE = Extension(
+    "",
+    (("respond", "503 No Controller"),),
+    inline=_many("irisx_side=carrier", "irisx_fallback=true"),
+    unless="irisx_controller=^here-",
+)
+_CONTROLLED = Extension(
+    "",
+    (("sched_hangup", "${irisx_unclaimed}"), ("park", None)),
+    inline=_many(
+        "irisx_side=carrier",
+        f"irisx_unclaimed=+{UNCLAIMED_S} NORMAL_TEMPORARY_FAILURE",
+        "api_on_ring_irisx=sched_del ${uuid}",
+        "api_on_pre_answer_irisx=sched_del ${uuid}",
+        "api_on_answer_irisx_1=sched_del ${uuid}",
+        "api_on_answer_irisx_2=uuid_setvar ${uuid} irisx_unclaimed",
+        f"api_on_answer_irisx_3=sched_hangup +{LONGEST_S} ${{uuid}} ALLOTTED_TIMEOUT",
+    ),
+)
 
 CONTEXTS: dict[str, tuple[Extension, ...]] = {
-    "carrier": (
-        Extension(
-            "",
-            (
-                ("set", "irisx_side=carrier"),
-                ("set", f"park_timeout={UNCLAIMED_S}:NORMAL_TEMPORARY_FAILURE"),
-                ("park", None),
-            ),
-        ),
-    ),
+    "carrier": (_CONTROLLED,),
+    "carrier-guarded": (_ALONE, _CONTROLLED),
     "inside": (
-        Extension("^agent$", (("set", "irisx_side=agent"), ("answer", None), ("park", None))),
-        Extension("^echo$", (("set", "irisx_side=probe"), ("answer", None), ("echo", None))),
+        Extension("^agent$", (("answer", None), ("park", None)), inline=_inside("agent")),
+        Extension("^echo$", (("answer", None), ("echo", None)), inline=_inside("probe")),
         Extension(
             "^tone$",
-            (
-                ("set", "irisx_side=probe"),
-                ("answer", None),
-                ("playback", "tone_stream://%(1000,0,440);loops=-1"),
-            ),
+            (("answer", None), ("playback", "tone_stream://%(1000,0,440);loops=-1")),
+            inline=_inside("probe"),
         ),
     ),
     "default": (
         Extension("^9196$", (("answer", None), ("echo", None))),
         Extension("^9000$", (("park", None),)),
+        Extension("^9001$", (("answer", None), ("park", None))),
         Extension("^(30\\d\\d)$", (("answer", None), ("conference", "$1@default"))),
         Extension("^9198$", (("answer", None), ("playback", "tone_stream://%(10000,0,440);loops=-1"))),
         Extension("^9486$", (("hangup", "USER_BUSY"),)),
@@ -103,21 +126,29 @@ class Dialplan:
         for name, extensions in (extra or {}).items():
             self._contexts[name] = extensions + self._contexts.get(name, ())
 
-    def route(self, channel: Channel) -> Actions | None:
+    def route(self, channel: Channel) -> Route | None:
         """Return what ``channel`` is to execute, or None when its destination is in no extension."""
         profile = channel.profile
         if profile is None:
             return None
         if profile.dialplan.lower() == "inline":
-            return inline(profile.destination)
+            found_inline = inline(profile.destination)
+            # The actions stood where the number belongs; the number comes back (inline_dialplan_hunt).
+            profile.set(destination=profile.rdnis, rdnis="")
+            return (), found_inline
         for extension in self._contexts.get(profile.context, ()):
             found = re.search(extension.pattern, profile.destination)
-            if found is None:
+            if found is None or _barred(channel, extension.unless):
                 continue
             if found.groups():
                 channel.set("DP_MATCH", [found[0], *(group or "" for group in found.groups())])
-            return [(name, _fill(data, found)) for name, data in extension.actions]
+            return extension.inline, [(name, _fill(data, found)) for name, data in extension.actions]
         return None
+
+
+def _barred(channel: Channel, unless: str) -> bool:
+    name, _, pattern = unless.partition("=")
+    return bool(name) and re.search(pattern, channel.switch.globals.get(name, "")) is not None
 
 
 def _fill(data: str | None, found: re.Match[str]) -> str | None:

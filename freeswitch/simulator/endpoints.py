@@ -4,8 +4,8 @@ Each makes a channel in CS_INIT that its own thread takes on, or raises `Refused
 originate answers.
 """
 
+from freeswitch.simulator import answering, lifecycle, loopback, people, sip
 from freeswitch.simulator import channel as ch
-from freeswitch.simulator import lifecycle, loopback, people, sip
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.profile import Profile
@@ -123,7 +123,7 @@ def outbound_profile(
             channel_name=channel.name,
         )
         other = own.clone()
-        other.set(index="")
+        other.set(index="", transfer_source="")
         other.forget_times()
         channel.show_other(other, "originator")
         return profile
@@ -240,14 +240,21 @@ def _tell_caller(caller: Channel, channel: Channel) -> None:
         caller.set("originated_legs", [*([first] if isinstance(first, str) else first), entry])
 
 
-def show_progress(caller: Channel, leg: Channel) -> None:
-    """Show on the calling leg that the called one rings."""
+def show_callee(caller: Channel, leg: Channel) -> None:
+    """Show on the calling leg whom it reaches."""
     if caller.profile is not None and leg.profile is not None:
         caller.profile.set(
             callee_id_name=leg.profile.callee_id_name, callee_id_number=leg.profile.callee_id_number
         )
+
+
+def show_progress(caller: Channel, leg: Channel) -> None:
+    """Show on the calling leg that the called one rings."""
+    show_callee(caller, leg)
     if not caller.answered:
-        lifecycle.ring_ready(caller)
+        answering.ring_ready(caller)
+    elif caller.profile is not None and not caller.profile.progress:
+        caller.profile.stamp("progress", caller.switch.clock.now_us())
     caller.rung = True
 
 

@@ -68,8 +68,8 @@ def _swap_names(second: Channel) -> None:
     )
     if inbound_display:
         profile.set(
-            caller_id_name=profile.callee_id_name,
-            caller_id_number=profile.callee_id_number,
+            caller_id_name=profile.callee_id_name or "Unknown",
+            caller_id_number=profile.callee_id_number or "Unknown",
             callee_id_name=profile.caller_id_name,
             callee_id_number=profile.caller_id_number,
         )

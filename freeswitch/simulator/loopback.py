@@ -1,7 +1,7 @@
 """The loopback endpoint: two channels back to back, ``-a`` called and ``-b`` arriving in a dialplan context."""
 
+from freeswitch.simulator import answering, codec, endpoints, lifecycle
 from freeswitch.simulator import channel as ch
-from freeswitch.simulator import endpoints, lifecycle, people
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.profile import Profile
@@ -24,8 +24,9 @@ def make(
     a.set("uuid", a.uuid)
     a.set("call_uuid", a.uuid)
     a.set("session_id", str(a.session_id))
-    _codec(a)
+    codec.agree_loopback(a)
     a.name = f"loopback/{extension}-a"
+    a.set("channel_name", a.name)
     a.state = ch.INIT
     wanted = variables.get("origination_uuid")
     a.profile = endpoints.outbound_profile(
@@ -81,24 +82,6 @@ def rename(channel: Channel, uuid: str) -> None:
     channel.fire(_CHANNEL_UUID, before=(("Old-Unique-ID", old),))
 
 
-def _codec(channel: Channel) -> None:
-    """Announce L16 in two steps: reading first, then writing."""
-    channel.codec, channel.codec_sides = "L16", "r"
-    channel.touch()
-    rate = ch.BIT_RATES["L16"]
-    channel.fire(
-        at.CODEC_READ_APP,
-        after=(
-            ("channel-read-codec-name", "L16"),
-            ("channel-read-codec-rate", "8000"),
-            ("channel-read-codec-bit-rate", rate),
-        ),
-    )
-    channel.codec_sides = "rw"
-    channel.touch()
-    channel.fire(at.CODEC_WRITE, after=people.codec_write_headers("L16"))
-
-
 def _other_half(a: Channel, extension: str, context: str, dialplan: str) -> Channel:
     switch = a.switch
     b = switch.new_channel("", f"loopback/{extension}-b", "inbound")
@@ -123,16 +106,22 @@ def _other_half(a: Channel, extension: str, context: str, dialplan: str) -> Chan
     b.set("call_uuid", b.uuid)
     b.set("session_id", str(b.session_id))
     b.set("channel_name", b.name)
-    b.set("other_loopback_leg_uuid", a.uuid)
     a.set("other_loopback_leg_uuid", b.uuid)
+    a.set("loopback_leg", "A")
     return b
 
 
 def _a_thread(a: Channel, b: Channel) -> Thread:
     a.enter(ch.INIT)
     profile, b.profile = b.profile, None
-    _codec(b)
+    codec.agree_loopback(b)
     b.profile = profile
+    for name, value in (
+        ("origination_uuid", a.get("origination_uuid")),
+        ("other_loopback_leg_uuid", a.uuid),
+        ("loopback_leg", "B"),
+    ):
+        b.set(name, value)
     b.thread = a.switch.threads.spawn(lifecycle.inbound_thread(b))
     if a.state < ch.HANGUP:
         a.aim(ch.ROUTING)
@@ -145,9 +134,9 @@ def _couple(a: Channel, b: Channel) -> Thread:
     """Pass on what happens to one half: the answer and the hangup."""
     while not a.down and not b.down:
         if b.answered and not a.answered:
-            lifecycle.mark_answered(a)
+            answering.mark_answered(a)
         elif b.early and not a.early and not a.answered:
-            lifecycle.mark_pre_answered(a)
+            answering.mark_pre_answered(a)
         yield None
     if b.down:
         a.hang_up(b.hangup_cause)

@@ -31,7 +31,7 @@ def call(
     ``caller`` is the leg a bridge is made for: its variables and caller id are passed on, its hangup ends
     the attempt, and progress of the called legs is shown on it.
     """
-    dial = parse(dial_text)
+    dial = _with_identity(parse(dial_text), name, number)
     cause = "DESTINATION_OUT_OF_ORDER"
     retries = min(100, max(1, _whole(dial.variables.get("originate_retries"), 1)))
     retry_sleep = min(60.0, _whole(dial.variables.get("originate_retry_sleep_ms"), 1000) / 1000)
@@ -69,7 +69,8 @@ def _call_group(
     deadline = switch.monotonic() + timeout_s
     limits: dict[str, float] = {}
     for leg in group:
-        variables = {**dial.variables, **leg.variables}
+        shared = {key: value for key, value in dial.variables.items() if key not in leg.variables}
+        variables = {**leg.variables, **shared}
         try:
             made = endpoints.make(switch, leg.endpoint, variables, caller=caller, name=name, number=number)
         except Refused as refused:
@@ -111,15 +112,27 @@ def _watch(
     ignore_early: bool,
     cause: str,
 ) -> Generator[float | None, bool, Outcome]:
+    told: set[Channel] = set()
     while True:
         if caller is not None and not caller.ready:
+            for leg in legs:
+                if caller.down and not leg.down:
+                    ch.pass_hangup(caller, leg)
             _drop(legs, "ORIGINATOR_CANCEL")
             return None, "ORIGINATOR_CANCEL"
         for leg in legs:
             if leg.down:
+                if caller is not None and leg not in told:
+                    told.add(leg)
+                    ch.pass_hangup(leg, caller)
                 cause = leg.hangup_cause or cause
             elif leg.answered or (leg.early and not ignore_early):
-                _drop([other for other in legs if other is not leg], "LOSE_RACE")
+                if caller is not None:
+                    endpoints.show_callee(caller, leg)
+                losers = [other for other in legs if other is not leg and not other.down]
+                for other in losers:
+                    other.set("group_dial_status", "loser")
+                _drop(losers, "LOSE_RACE")
                 return leg, "SUCCESS"
             elif caller is not None and leg.rung and not caller.rung:
                 endpoints.show_progress(caller, leg)
@@ -160,3 +173,10 @@ def send_to(channel: Channel, destination: str, dialplan: str, context: str) -> 
         if channel.answered:
             channel.set("endpoint_disposition", "ANSWER")
         transfer.go(channel, destination, dialplan, context)
+
+
+def _with_identity(dial: Dial, name: str, number: str) -> Dial:
+    """Return the dial string with the caller id of `originate`'s own arguments as variables."""
+    given = {"origination_caller_id_name": name, "origination_caller_id_number": number}
+    more = {key: value for key, value in given.items() if value and key not in dial.variables}
+    return Dial({**dial.variables, **more}, dial.groups)

@@ -123,6 +123,12 @@ PLAYBACK_START = origin("PLAYBACK_START", "switch_ivr_play_say.c", "switch_ivr_p
 PLAYBACK_STOP = origin("PLAYBACK_STOP", "switch_ivr_play_say.c", "switch_ivr_play_file", 2020)
 PRESENCE_CONFERENCE = origin("PRESENCE_IN", "mod_conference.c", "conference_send_presence", 3870)
 PRESENCE_UNREGISTER = origin("PRESENCE_IN", "sofia_reg.c", "sofia_reg_del_callback", 741)
+COMMAND_HOOK = origin(
+    "COMMAND", "switch_core_session.c", "switch_core_session_execute_application_async", 2692
+)
+COMMAND_BLEG = origin("COMMAND", "switch_ivr_async.c", "switch_ivr_broadcast", 5699)
+COMMAND_ALEG = origin("COMMAND", "switch_ivr_async.c", "switch_ivr_broadcast", 5731)
+COMMAND_HANGUP = origin("COMMAND", "switch_ivr_async.c", "switch_ivr_broadcast", 5754)
 PRIVATE_COMMAND = origin("PRIVATE_COMMAND", "switch_ivr.c", "switch_ivr_parse_next_event", 804)
 RECORD_START = origin("RECORD_START", "switch_ivr_async.c", "record_callback", 1481)
 RECORD_STOP = origin("RECORD_STOP", "switch_ivr_async.c", "send_record_stop_event", 1240)

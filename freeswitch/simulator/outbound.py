@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from freeswitch.simulator import lifecycle
+from freeswitch.simulator import executing
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.lifecycle import app
+from freeswitch.simulator.executing import app
 from freeswitch.simulator.listener import Listener
 from freeswitch.simulator.message import Message
 from freeswitch.simulator.timing import Thread
@@ -73,7 +73,7 @@ class Control:
         while channel.ready and not self.ended:
             if self._todo:
                 message, done = self._todo.popleft()
-                yield from lifecycle.run_message(channel, message, announce=False)
+                yield from executing.run_message(channel, message, announce=False)
                 done()
                 continue
             yield None
@@ -113,7 +113,7 @@ def socket_app(channel: Channel, data: str) -> Thread:
     if control.sync:
         yield from control.serve()
         return
-    yield from lifecycle.stay_parked(channel, until=lambda: control.ended)
+    yield from executing.stay_parked(channel, until=lambda: control.ended)
 
 
 async def dial(simulator: "Simulator", control: Control) -> None:

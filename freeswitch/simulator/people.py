@@ -4,9 +4,7 @@ They stand outside FreeSWITCH: what they do reaches a channel only as SIP would 
 BYE, CANCEL, a refusal, a telephone-event).
 """
 
-from freeswitch.simulator import channel as ch
-from freeswitch.simulator import lifecycle, sip
-from freeswitch.simulator import origins as at
+from freeswitch.simulator import answering, codec, sip
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.scripts import Person
 from freeswitch.simulator.timing import Thread
@@ -32,7 +30,7 @@ def caller(channel: Channel, person: Person) -> Thread:
     while not channel.answered and not channel.down:
         left = deadline - switch.monotonic()
         if left <= 0:
-            lifecycle.far_end_hangs_up(channel)
+            answering.far_end_hangs_up(channel)
             return
         yield None if left == float("inf") else left
     yield from _talk(channel, person)
@@ -49,11 +47,13 @@ def callee(channel: Channel, person: Person, target: str) -> Thread:
         if channel.profile is not None and not channel.profile.network_addr:
             channel.profile.set(network_addr=target.partition("@")[2].partition(":")[0])
         if person.early_media:
-            sip.accept(channel, target)
-            lifecycle.mark_pre_answered(channel)
-            announce_codec(channel)
+            media = sip.offered(channel, target)
+            channel.set("endpoint_disposition", "EARLY MEDIA")
+            answering.mark_pre_answered(channel)
+            codec.agree(channel)
+            sip.accept(channel, target, media)
         else:
-            lifecycle.ring_ready(channel)
+            answering.ring_ready(channel)
         channel.wake()
     wait = person.answer_after.draw(rng)
     if wait == float("inf"):
@@ -67,39 +67,13 @@ def callee(channel: Channel, person: Person, target: str) -> Thread:
         return
     if not channel.early:
         _media(channel, target)
-    lifecycle.mark_answered(channel)
+    answering.mark_answered(channel)
     yield from _talk(channel, person)
 
 
 def _media(channel: Channel, target: str) -> None:
-    announce_codec(channel)
-    sip.accept(channel, target)
-
-
-def announce_codec(channel: Channel, codec: str = "PCMU") -> None:
-    """Agree on a codec and say so (two CODEC events)."""
-    rate = ch.BIT_RATES[codec]
-    channel.codec = codec
-    channel.codec_sides = "rw"
-    channel.touch()
-    channel.fire(
-        at.CODEC_READ,
-        after=(
-            ("channel-read-codec-name", codec),
-            ("channel-read-codec-rate", "8000"),
-            ("channel-read-codec-bit-rate", rate),
-        ),
-    )
-    channel.fire(at.CODEC_WRITE, after=codec_write_headers(codec))
-
-
-def codec_write_headers(codec: str) -> tuple[tuple[str, str], ...]:
-    """Return the three headers that end a CODEC event about writing (the odd capitals are FreeSWITCH's)."""
-    return (
-        ("Channel-Write-Codec-Name", codec),
-        ("Channel-Write-Codec-Rate", "8000"),
-        ("Channel-Write-codec-bit-rate", ch.BIT_RATES[codec]),
-    )
+    codec.agree(channel)
+    sip.accept(channel, target, sip.offered(channel, target))
 
 
 def _sleep(channel: Channel, seconds: float) -> Thread:
@@ -129,7 +103,7 @@ def _talk(channel: Channel, person: Person) -> Thread:
     if talk == float("inf"):
         return
     if (yield from _sleep(channel, began + talk - switch.monotonic())):
-        lifecycle.far_end_hangs_up(channel)
+        answering.far_end_hangs_up(channel)
 
 
 def press(channel: Channel, key: str, source: str = "RTP", samples: int = KEY_SAMPLES) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from freeswitch.simulator import origins as at
-from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.channel import Channel, is_true
 from freeswitch.simulator.timing import Timer
 from freeswitch.simulator.wire import Pair
 
@@ -112,8 +112,6 @@ class Recording:
         self._limit: Timer = self._switch.threads.after(limit, self.stop, channel)
 
     def _flag(self, channel: Channel, name: str) -> bool:
-        from freeswitch.simulator.channel import is_true
-
         return is_true(self.variables.get(name)) or channel.true(name)
 
     def _writes(self, path: str) -> bool:

@@ -6,7 +6,7 @@ parked ones are parked again, bridged pairs find each other.
 """
 
 from freeswitch.simulator import channel as ch
-from freeswitch.simulator import joining, lifecycle, people, sip
+from freeswitch.simulator import codec, joining, lifecycle, people, sip
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.profile import Profile
@@ -140,7 +140,7 @@ def _rebuild(switch: Switch, row: Row) -> Channel:
     channel.set("recovered", "true")
     channel.answered = True
     channel.running = ch.NONE
-    people.announce_codec(channel)
+    codec.agree(channel)
     channel.extension.extend(_rest(row))
     channel.thread = switch.threads.spawn(_thread(channel))
     person = Person(talk=Span(20, 120, 40))

@@ -105,6 +105,10 @@ class Extension(msgspec.Struct, frozen=True):
     pattern: str
     actions: tuple[tuple[str, str | None], ...]
     """Application and argument; ``$1`` stands for the first group of the pattern."""
+    inline: tuple[tuple[str, str | None], ...] = ()
+    """Executed while the extension is looked for, before the channel executes anything."""
+    unless: str = ""
+    """``name=pattern``: not for calls while that global variable matches."""
 
 
 UNREACHABLE = Person(answer_after=fixed(0.0), refuse="NORMAL_TEMPORARY_FAILURE", refuse_status=503)

@@ -14,7 +14,7 @@ import sys
 import msgspec
 import trio
 
-from freeswitch.simulator import api, commands, faults, modules, outbound
+from freeswitch.simulator import api, commands, executing, faults, modules, outbound
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.dialplan import Dialplan
 from freeswitch.simulator.listener import Listener
@@ -52,6 +52,9 @@ class Simulator:
         modules.load()
         dialplan = Dialplan(self.settings.contexts)
         switch.route = dialplan.route
+        switch.run_application = lambda channel, name, data: switch.threads.spawn(
+            executing.execute(channel, name, data)
+        )
         switch.run_api = lambda line: api.run_line(switch, line)
         switch.on_log = self._log
         switch.on_stop = self._stop

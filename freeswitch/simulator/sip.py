@@ -6,7 +6,8 @@ the simulator for a far end that does not exist.
 
 import random
 
-from freeswitch.simulator.channel import Channel, Variable
+from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.headers import Variable
 from freeswitch.simulator.scripts import Caller
 from freeswitch.simulator.wire import plain_line
 
@@ -335,12 +336,18 @@ def ring(channel: Channel, target: str) -> None:
     channel.set_many({key: value for key, value in values.items() if value})
 
 
-def accept(channel: Channel, target: str) -> None:
-    """Write what the far end's SDP (183 or 200) leaves on an outbound leg."""
+def offered(channel: Channel, target: str) -> int:
+    """Write the far end's SDP (183 or 200) on an outbound leg; returns its RTP port."""
     _, host, _ = _host_port(target)
     media = 20000 + 2 * channel.switch.rng.randrange(16000)
-    codecs = channel.get("rtp_use_codec_string") or "PCMU,PCMA"
     channel.set("switch_r_sdp", remote_sdp(host, media))
+    return media
+
+
+def accept(channel: Channel, target: str, media: int) -> None:
+    """Write what agreeing on the far end's SDP leaves on an outbound leg."""
+    _, host, _ = _host_port(target)
+    codecs = channel.get("rtp_use_codec_string") or "PCMU,PCMA"
     for name, value in _MEDIA:
         channel.set(name, value or codecs)
     _transport(channel, (host, str(media)))

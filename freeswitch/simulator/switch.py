@@ -5,12 +5,13 @@ A restart throws this object away and makes another one with a new Core-UUID; th
 
 import random
 import uuid as uuids
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.desk import Desk
+from freeswitch.simulator.schedule import Scheduler
 from freeswitch.simulator.settings import VERSION_FULL, SimulatorSettings
 from freeswitch.simulator.timing import Clock, Threads, Timer
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from freeswitch.simulator.conference import Conference
     from freeswitch.simulator.listener import Listener
     from freeswitch.simulator.registrations import Registration
-    from freeswitch.simulator.schedule import Job
 
 SIP_PORTS = {"internal": 5060, "external": 5080, "carrier": 5060, "inside": 5080}
+
+
+Actions = Sequence[tuple[str, str | None]]
+Route = tuple[Actions, Actions]
+"""What an extension executes while it is looked for, and what afterwards."""
 
 
 class Refused(Exception):
@@ -68,8 +73,7 @@ class Switch:
         self.listeners: dict[int, Listener] = {}
         self.conferences: dict[str, Conference] = {}
         self.registrations: dict[str, Registration] = {}
-        self.jobs: dict[int, Job] = {}
-        self.next_job = 2
+        self.scheduler = Scheduler(self)
         self.next_member = 0
         self.globals: dict[str, str] = {
             "hostname": settings.hostname,
@@ -123,7 +127,9 @@ class Switch:
         self.calls_out = {"carrier": 0, "inside": 0, "internal": 0}
         self.run_api: Callable[[str], object] = lambda line: None
         """Run an api line whose answer nobody reads (hooks, timers)."""
-        self.route: Callable[[Channel], list[tuple[str, str | None]] | None] = lambda channel: None
+        self.run_application: Callable[[Channel, str, str], object] = lambda channel, name, data: None
+        """Let a channel execute an application at once, whatever it is doing."""
+        self.route: Callable[[Channel], Route | None] = lambda channel: None
         """The dialplan: what a channel that reaches CS_ROUTING executes, or None."""
 
     # -- small helpers -------------------------------------------------------------------------------
@@ -203,6 +209,7 @@ class Switch:
         """Take a destroyed session out of the table."""
         if self.channels.get(channel.uuid) is channel:
             del self.channels[channel.uuid]
+        self.scheduler.remove_group(channel.uuid)
         if self.shutting_down and not self.channels:
             self.on_stop(self.stop_as)
 

@@ -1,7 +1,7 @@
 """Inbound calls: one INVITE, and the streams of callers who come by themselves."""
 
 from freeswitch.simulator import channel as ch
-from freeswitch.simulator import lifecycle, names, people, sip
+from freeswitch.simulator import codec, lifecycle, names, people, sip
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.profile import Profile
 from freeswitch.simulator.scripts import Caller, Person, Traffic, Visit
@@ -38,7 +38,7 @@ def call_in(switch: Switch, caller: Caller, person: Person, *, uuid: str = "") -
     )
     channel.initial = (caller.destination, "XML", channel.profile.context)
     sip.arrive(channel, caller)
-    people.announce_codec(channel)
+    codec.agree(channel)
     channel.thread = switch.threads.spawn(lifecycle.inbound_thread(channel))
     channel.driver = switch.threads.spawn(people.caller(channel, person))
     return channel

@@ -12,16 +12,19 @@ from freeswitch.simulator.wire import Pair
 
 
 def step_profile(channel: Channel) -> Profile | None:
-    """Give the channel a copy of its profile with the next index and a fresh creation time."""
+    """Give the channel a copy of its profile with the next index; it shows no other leg (set_caller_profile)."""
     old = channel.profile
     if old is None:
         return None
     profile = old.clone()
     now = channel.switch.clock.now_us()
-    profile.set(index=str(int(old.index or "1") + 1))
+    # Some times are not taken over: this identity has not been bridged or held yet.
+    profile.set(index=str(int(old.index or "1") + 1), transfer_source="")
+    for field in ("transferred", "resurrected", "bridged", "last_hold", "hold_accum"):
+        profile.stamp(field, 0)
     profile.stamp("profile_created", now)
-    old.stamp("transferred", now)
     channel.profile = profile
+    channel.show_other(None, "")
     return profile
 
 
@@ -106,22 +109,10 @@ def flip(channel: Channel) -> None:
         return
     bridged = channel.partner is not None
     name, number = profile.caller_id_name, profile.caller_id_number
-    kept = ""
-    if profile.callee_id_name:
-        kept = name
-        channel.set("pre_transfer_caller_id_name", name)
-        profile.set(caller_id_name=profile.callee_id_name)
-    profile.set(
-        callee_id_name="" if bridged else kept or profile.callee_id_name * bool(not profile.caller_id_name)
-    )
-    if profile.callee_id_number:
-        kept = number
-        channel.set("pre_transfer_caller_id_number", number)
-        profile.set(caller_id_number=profile.callee_id_number)
-    if bridged:
-        profile.set(callee_id_number="")
-    elif kept:
-        profile.set(callee_id_number=kept)
+    channel.set("pre_transfer_caller_id_name", name)
+    profile.set(caller_id_name=profile.callee_id_name, callee_id_name="" if bridged else name)
+    channel.set("pre_transfer_caller_id_number", number)
+    profile.set(caller_id_number=profile.callee_id_number, callee_id_number="" if bridged else number)
     channel.set("channel_cid_flipped", "yes")
     if channel.direction == "outbound":
         channel.flags.add("dialplan")

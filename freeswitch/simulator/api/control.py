@@ -147,9 +147,9 @@ def _press(call: Call, words: list[str]) -> str:
 
 
 def _bye(call: Call, words: list[str]) -> str:
-    from freeswitch.simulator import lifecycle
+    from freeswitch.simulator import answering
 
-    lifecycle.far_end_hangs_up(call.switch.channels[words[0]])
+    answering.far_end_hangs_up(call.switch.channels[words[0]])
     return "+OK\n"
 
 

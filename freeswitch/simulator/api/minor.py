@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from freeswitch.simulator import lifecycle, sip
+from freeswitch.simulator import private, sip
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.channel import Channel
 
@@ -78,7 +78,7 @@ _DEFAULT_CAUSE = "MANAGER_REQUEST"
 def hupall(call: Call) -> str:
     """``hupall [cause] [variable value]``: hang up everybody, or those whose variable has the value."""
     words = call.words(3)
-    cause = lifecycle.cause_of(words[0]) if words else _DEFAULT_CAUSE
+    cause = private.cause_of(words[0]) if words else _DEFAULT_CAUSE
     for channel in list(call.switch.channels.values()):
         if len(words) < 3 or channel.get(words[1]) == words[2]:
             channel.hang_up(cause)

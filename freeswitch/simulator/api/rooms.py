@@ -1,12 +1,10 @@
 """``conference``: listings and orders for a room and its members."""
 
-from freeswitch.simulator import apps_media, conference, originate, transfer
-from freeswitch.simulator import origins as at
+from freeswitch.simulator import apps_media, codec, conference, originate, transfer
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.api.members import BAD_ARGS, MEMBER_VERBS, Verb, each
 from freeswitch.simulator.api.room_lists import as_text, as_xml, cjson, room_json
 from freeswitch.simulator.conference import Conference, Member
-from freeswitch.simulator.people import codec_write_headers
 from freeswitch.simulator.timing import Thread
 
 
@@ -168,7 +166,7 @@ def _transfer(room: Conference, rest: list[str]) -> str:
         if member is None:
             return f"{text}No Member {word} in conference {room.name}.\n"
         channel = member.channel
-        channel.fire(at.CODEC_WRITE, after=codec_write_headers(channel.codec or "PCMU"))
+        codec.read_as_agreed(channel)
         channel.flags.add("conference-transfer")
         if room.floor is member:
             room.give_floor(None)

@@ -1,6 +1,6 @@
 """sched_* and unsched_api."""
 
-from freeswitch.simulator import lifecycle, schedule, transfer
+from freeswitch.simulator import private, schedule, transfer
 from freeswitch.simulator.api import COMMANDS, Call, command, run_line
 
 _API_USAGE = "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n"
@@ -12,8 +12,8 @@ def sched_api(call: Call) -> str:
     if len(words) < 3 or not words[2]:
         return _API_USAGE
     switch, line = call.switch, words[2].removesuffix("&").rstrip()
-    job = schedule.add(
-        switch, words[0], "sched_api_function", words[1], lambda: run_line(switch, line), repeat=True
+    job = switch.scheduler.add(
+        words[0], "sched_api_function", words[1], lambda: run_line(switch, line), repeat=True
     )
     return f"+OK Added: {job.number}\n"
 
@@ -24,14 +24,14 @@ def unsched_api(call: Call) -> str:
     if not name:
         return ""
     if name.isdigit():
-        return "+OK\n" if schedule.remove(call.switch, name) else "-ERR No such id\n"
-    schedule.remove(call.switch, name)
+        return "+OK\n" if call.switch.scheduler.remove(name) else "-ERR No such id\n"
+    call.switch.scheduler.remove(name)
     return ""
 
 
 @command("sched_del")
 def sched_del(call: Call) -> str:
-    return f"+OK Deleted: {schedule.remove(call.switch, call.argument.strip())}\n"
+    return f"+OK Deleted: {call.switch.scheduler.remove(call.argument.strip())}\n"
 
 
 @command("sched_hangup")
@@ -43,15 +43,8 @@ def sched_hangup(call: Call) -> str:
     channel = switch.channels.get(words[1]) if len(words) > 1 else None
     if channel is None:
         return "-ERR No such channel!\n"
-    uuid = channel.uuid
-    cause = lifecycle.cause_of(words[2]) if len(words) > 2 else "ALLOTTED_TIMEOUT"
-
-    def end() -> None:
-        found = switch.channels.get(uuid)
-        if found is not None:
-            found.hang_up(cause)
-
-    schedule.add(switch, words[0], "switch_ivr_schedule_hangup", uuid, end)
+    cause = private.cause_of(words[2]) if len(words) > 2 else "ALLOTTED_TIMEOUT"
+    schedule.end_call(switch, words[0], channel.uuid, cause)
     return "+OK\n"
 
 
@@ -71,7 +64,7 @@ def sched_transfer(call: Call) -> str:
                 found, words[2], words[3] if len(words) > 3 else "", words[4] if len(words) > 4 else ""
             )
 
-    schedule.add(switch, words[0], "switch_ivr_schedule_transfer", words[1], move)
+    switch.scheduler.add(words[0], "switch_ivr_schedule_transfer", words[1], move)
     return "+OK\n"
 
 
@@ -80,11 +73,11 @@ def sched_broadcast(call: Call) -> str:
     words = call.words(4)
     if len(words) < 3:
         return "-USAGE: [+]<time> <uuid> <path> [aleg|bleg|both]\n"
-    switch, rest = call.switch, " ".join(words[1:])
+    switch, rest = call.switch, " ".join([*words[1:], *([] if len(words) > 3 else ["aleg"])])
 
     def play() -> None:
         COMMANDS["uuid_broadcast"](Call(switch, "uuid_broadcast", rest))
 
     if words[1] in switch.channels:
-        schedule.add(switch, words[0], "switch_ivr_schedule_broadcast", words[1], play)
+        switch.scheduler.add(words[0], "switch_ivr_schedule_broadcast", words[1], play)
     return "+OK Message scheduled\n"

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from freeswitch.simulator.api import COMMANDS
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.lifecycle import APPS
+from freeswitch.simulator.executing import APPS
+from freeswitch.simulator.headers import BIT_RATES
 from freeswitch.simulator.switch import Switch
 from freeswitch.simulator.timing import local_text
 from freeswitch.words import CALL_STATES, CHANNEL_STATES
@@ -21,13 +22,14 @@ CHANNEL_COLUMNS = (
 )  # fmt: skip
 
 
+def _codec(name: str) -> tuple[str, str, str]:
+    return (name, "8000", BIT_RATES[name]) if name else ("", "", "")
+
+
 def channel_row(channel: Channel) -> Row:
     """Return a channel's row of the table ``channels``."""
     profile = channel.profile
     created = local_text(channel.created_us)
-    codec, rate, bits = ("", "", "")
-    if channel.codec:
-        codec, rate, bits = channel.codec, "8000", {"PCMU": "64000", "L16": "128000"}[channel.codec]
     other = channel.profile_other
     values = (
         channel.uuid,
@@ -44,7 +46,8 @@ def channel_row(channel: Channel) -> Row:
         channel.application_data,
         profile.dialplan if profile else "",
         profile.context if profile else "",
-        codec, rate, bits, codec, rate, bits,
+        *_codec(channel.read_codec),
+        *_codec(channel.codec),
         "",
         channel.switch.settings.hostname,
         channel.get("presence_id") or "",
@@ -149,7 +152,7 @@ def _tasks(switch: Switch) -> list[Row]:
     found = [("3", "limit_hash_cleanup", "mod_hash", str(until), "0", host)]
     found += [
         (str(job.number), job.description, job.group, str(job.runs_at), "0", host)
-        for job in switch.jobs.values()
+        for job in switch.scheduler.jobs.values()
     ]
     return [dict(zip(names, row, strict=True)) for row in found]
 

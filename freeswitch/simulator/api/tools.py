@@ -3,7 +3,7 @@
 import ipaddress
 
 from freeswitch.simulator.api import COMMANDS, Call, command
-from freeswitch.simulator.lifecycle import APPS
+from freeswitch.simulator.executing import APPS
 
 _MODULES = [
     "mod_commands",

@@ -1,7 +1,6 @@
 """The uuid_* family: commands about one channel."""
 
-from freeswitch.simulator import channel as ch
-from freeswitch.simulator import holding, lifecycle, people
+from freeswitch.simulator import answering, holding, people, private
 from freeswitch.simulator import origins as at
 from freeswitch.simulator import transfer as transfer_module
 from freeswitch.simulator.api import Call, command
@@ -24,7 +23,7 @@ def kill(call: Call) -> str:
     channel = _channel(call, uuid)
     if channel is None:
         return NO_CHANNEL
-    channel.hang_up(lifecycle.cause_of(cause))
+    channel.hang_up(private.cause_of(cause))
     return "+OK\n"
 
 
@@ -38,7 +37,7 @@ def answer(call: Call) -> str:
     channel = _channel(call, call.argument.strip())
     if channel is None:
         return "-ERROR\n"
-    lifecycle.answer(channel)
+    answering.answer(channel)
     return "+OK\n"
 
 
@@ -47,7 +46,7 @@ def pre_answer(call: Call) -> str:
     channel = _channel(call, call.argument.strip())
     if channel is None:
         return "-ERROR\n"
-    lifecycle.pre_answer(channel)
+    answering.pre_answer(channel)
     return "+OK\n"
 
 
@@ -58,7 +57,7 @@ def ring_ready(call: Call) -> str:
     channel = _channel(call, call.argument.partition(" ")[0])
     if channel is None:
         return "-ERROR\n"
-    lifecycle.ring_ready(channel)
+    answering.ring_ready(channel)
     return "+OK\n"
 
 
@@ -178,22 +177,21 @@ def broadcast(call: Call) -> str:
     channel = _channel(call, words[0])
     if channel is None:
         return "-ERR invalid uuid\n"
-    which = words[2].lower() if len(words) > 2 else "aleg"
+    which = words[2].lower() if len(words) > 2 else ""
     name, twice, data = words[1].partition("::")
-    message = (
-        lifecycle.execute_message(name.partition("!")[0], data)
-        if twice
-        else lifecycle.execute_message("playback", words[1])
-    )
-    targets = []
-    if which in ("aleg", "both", "holdb"):
-        targets.append(channel)
-    if which in ("bleg", "both") and channel.partner is not None:
-        targets.append(channel.partner)
-    for target in targets:
-        if len(target.inbox) < ch.MESSAGES_LIMIT:
-            target.inbox.append(message)
-            target.wake()
+    if not twice:
+        name, data = "playback", words[1]
+    name, bang, cause = name.partition("!")
+    both = "both" in which
+    more: tuple[tuple[str, str], ...] = private.LEAD_FRAMES
+    if channel.partner is not None and (both or ("bleg" in which and "holdb" not in which)):
+        private.order(channel.partner, name, data, at.COMMAND_BLEG, more)
+    if not which:
+        more = (*more, ("hold-bleg", "true"))
+    if both or not which or "aleg" in which:
+        private.order(channel, name, data, at.COMMAND_ALEG, more)
+    if bang:
+        private.order(channel, "hangup", cause or "normal_clearing", at.COMMAND_HANGUP)
     return "+OK Message sent\n"
 
 
