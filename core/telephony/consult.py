@@ -24,6 +24,8 @@ Since the rule needs no memory, an heir goes on with it after reading the legs f
 
 from enum import Enum
 
+import trio
+
 from core.errors import Conflict, PeerError
 from core.logs import get_logger
 from core.model.records import Call, Leg
@@ -32,6 +34,10 @@ from core.telephony.joining import fresh, join, let_go, live_legs, pair_up
 from freeswitch.errors import EslError
 
 LOG = get_logger("consult")
+
+SETTLE_S = 2.0
+"""A leg that leaves a bridge is parked within milliseconds. When nothing is heard for so long, the switch has told it
+while we did not listen: a list of channels does not say who is parked."""
 
 
 class Step(Enum):
@@ -46,35 +52,36 @@ class Step(Enum):
     OVER = "nothing more"
 
 
-def next_step(held: Leg | None, agent: Leg | None, third: Leg | None) -> Step:
+def next_step(held: Leg | None, agent: Leg | None, third: Leg | None, *, settled: bool = False) -> Step:
     """What to do now; None stands for a leg that has ended. See the table above.
 
-    Legs are only moved from park to park: one that still leaves a bridge would take an order half.
+    Legs are only moved from park to park: one that still leaves a bridge would take an order half. ``settled`` says
+    that nothing has happened for so long that they must be there, although we were not told.
     """
     if held is not None and (not held.held_since_us or held.bridged_to or held.conference):
         return Step.OVER  # an order has taken the held leg elsewhere
     if third is None:
-        return _without_third(held, agent)
+        return _without_third(held, agent, settled)
     if third.state != "answered":
         return Step.WAIT if held or agent else Step.END
     if agent is None:
         if held is None:
             return Step.END
-        return Step.COMPLETE if third.parked else Step.WAIT
+        return Step.COMPLETE if third.parked or settled else Step.WAIT
     talking = agent.bridged_to == third.uuid
-    if not talking and not (agent.parked and third.parked):
+    if not talking and not (settled or (agent.parked and third.parked)):
         return Step.WAIT
     if held is None:
         return Step.PAIR
     return Step.WAIT if talking else Step.TALK
 
 
-def _without_third(held: Leg | None, agent: Leg | None) -> Step:
+def _without_third(held: Leg | None, agent: Leg | None, settled: bool) -> Step:
     if agent is None:
         return Step.OVER
     if held is None:
         return Step.END
-    return Step.BACK if agent.parked else Step.WAIT
+    return Step.BACK if agent.parked or settled else Step.WAIT
 
 
 def consultation(call: Call) -> tuple[Leg, str, Leg] | None:
@@ -114,29 +121,31 @@ def refuse_while_moving(call: Call, leg: Leg) -> None:
 
 async def look_after(desk: Desk, held: str, agent: str, third: str) -> None:
     """Do what `next_step` says until the consultation is over."""
-    with desk.watches.on(held, agent, third) as watch:
+    legs = (held, agent, third)
+    settled = False
+    with desk.watches.on(*legs) as watch:
         while True:
-            call = next(
-                (one for one in map(desk.board.call_of, (held, agent, third)) if one is not None), None
-            )
-            step = _now(desk, held, agent, third)
+            call = next((one for one in map(desk.board.call_of, legs) if one is not None), None)
+            step = _now(desk, legs, settled)
             if call is None or step is Step.OVER:
                 return
-            if step is Step.WAIT or call.in_doubt:
+            if step is not Step.WAIT and not call.in_doubt:
+                try:
+                    async with desk.turns.of(call.id):
+                        if _now(desk, legs, settled) is step and await _do(desk, step, *legs):
+                            return
+                        settled = False
+                        continue
+                except (Conflict, PeerError, EslError) as failed:
+                    # A leg ended under our hands, usually: the change that says so leads to another step.
+                    LOG.info("a step of a transfer failed", call=call.id, step=step.name, error=str(failed))
+            with trio.move_on_after(SETTLE_S) as quiet:
                 await watch.next()
-                continue
-            try:
-                async with desk.turns.of(call.id):
-                    if _now(desk, held, agent, third) is step and await _do(desk, step, held, agent, third):
-                        return
-            except (Conflict, PeerError, EslError) as failed:
-                # A leg ended under our hands, usually: the change that says so leads to another step.
-                LOG.info("a step of a transfer failed", call=call.id, step=step.name, error=str(failed))
-                await watch.next()
+            settled = quiet.cancelled_caught
 
 
-def _now(desk: Desk, held: str, agent: str, third: str) -> Step:
-    return next_step(desk.leg(held), desk.leg(agent), desk.leg(third))
+def _now(desk: Desk, legs: tuple[str, str, str], settled: bool) -> Step:
+    return next_step(*map(desk.leg, legs), settled=settled)
 
 
 async def _do(desk: Desk, step: Step, held: str, agent: str, third: str) -> bool:

@@ -7,12 +7,15 @@ the far ringing, and falls back to ``park`` when nobody answers.
 
 import uuid
 
+import trio
+
 from core.errors import Conflict, IrisxError, NotFound
 from core.model.orders import Order
 from core.model.records import Call, Change, Leg
 from core.telephony import values
 from core.telephony.actions import Result, answered_leg, pick_up, the_leg
 from core.telephony.consult import (
+    SETTLE_S,
     back_together,
     being_connected,
     complete,
@@ -130,21 +133,24 @@ async def _take_back(desk: Desk, leg: Leg, partner: Leg | None, *, held: bool) -
 async def _follow(desk: Desk, sent: str, made: str) -> None:
     """See a blind transfer through: when the new leg ends without an answer, say so, and do not leave the one that
     was sent on in silence."""
+    settled = False
     with desk.watches.on(sent, made) as watch:
         while True:
             leg, new = desk.leg(sent), desk.leg(made)
-            if leg is None or leg.bridged_to == made or leg.held_since_us or leg.conference:
+            if leg is None or leg.bridged_to or leg.held_since_us or leg.conference:
                 return
-            if new is None and leg.parked:
+            if new is None and (leg.parked or settled):
                 break
-            await watch.next()
+            with trio.move_on_after(SETTLE_S) as quiet:
+                await watch.next()
+            settled = quiet.cancelled_caught
     call = desk.board.call_of(sent)
     if call is not None:
         cause = next((one.hangup_cause for one in call.legs if one.uuid == made), "")
         desk.tell("call.transfer_failed", call.id, leg=sent, to_leg=made, cause=cause, mode="blind")
         async with desk.turns.of(call.id):
             leg = desk.leg(sent)
-            if leg is not None and leg.parked and not leg.bridged_to:
+            if leg is not None and not leg.bridged_to and not leg.conference:
                 await soothe(desk, leg)
 
 

@@ -503,7 +503,6 @@ async def _clear(lab: Lab) -> None:
         for leg in call.legs:
             if leg.state != "ended":
                 await lab.person(leg).hang_up()
-    await lab.desk.api("hupall NORMAL_CLEARING")
     with trio.move_on_after(PATIENCE_S):
         while lab.desk.board.calls or await lab.desk.switch.channels():
             await trio.sleep(0.02)

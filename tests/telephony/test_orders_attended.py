@@ -1,6 +1,7 @@
 """Attended transfers: every way in which three people can come and go, and that the customer is never lost."""
 
 import pytest
+import trio
 
 from core.model.records import Leg
 from tests.telephony import phones
@@ -294,6 +295,24 @@ async def test_an_heir_joins_the_third_party_that_answers_when_nobody_was_there(
         result = await lab.done("call.transfer_attended", customer, to="701")
         await lab.hand_over()
         await lab.leg_when(str(result["to_leg"]), lambda leg: leg.bridged_to == agent.uuid)
+
+
+@pytest.mark.parametrize("leaves", ["nobody", "third", "agent"])
+async def test_it_goes_on_although_what_happened_meanwhile_was_not_heard(leaves: str) -> None:
+    async with open_lab() as lab:
+        customer, agent = await lab.talk()
+        result = await lab.done("call.transfer_attended", customer, to="701")
+        third = lab.leg(str(result["to_leg"]))
+        lab.desk.deaf = True
+        await trio.sleep(0.9)
+        if leaves != "nobody":
+            await lab.person(third if leaves == "third" else agent).hang_up()
+            await trio.sleep(0.2)
+        lab.desk.deaf = False
+        await lab.desk.resync("heard again")
+        one, two = {"nobody": (agent, third), "third": (customer, agent), "agent": (customer, third)}[leaves]
+        await lab.leg_when(one, lambda leg: leg.bridged_to == two.uuid)
+        await lab.hears(one, lab.tone(two))
 
 
 async def _as_before(lab: Lab, customer: Leg, agent: Leg) -> None:

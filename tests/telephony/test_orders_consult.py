@@ -50,6 +50,25 @@ def test_each_state_of_a_consultation_has_one_next_step(
 
 
 @pytest.mark.parametrize(
+    ("held", "agent", "third", "step"),
+    [
+        (HELD, AGENT, RINGING, Step.WAIT),
+        (HELD, LEAVING_AGENT, ANSWERED, Step.TALK),
+        (HELD, TALKING_AGENT, TALKING, Step.WAIT),
+        (HELD, LEAVING_AGENT, GONE, Step.BACK),
+        (HELD, GONE, RINGING, Step.WAIT),
+        (HELD, GONE, ANSWERED, Step.COMPLETE),
+        (GONE, LEAVING_AGENT, ANSWERED, Step.PAIR),
+        (HELD, GONE, GONE, Step.OVER),
+    ],
+)
+def test_when_nothing_has_been_heard_for_long_legs_are_taken_to_be_where_they_must_be(
+    held: Leg | None, agent: Leg | None, third: Leg | None, step: Step
+) -> None:
+    assert next_step(held, agent, third, settled=True) is step
+
+
+@pytest.mark.parametrize(
     "taken",
     [
         replace(HELD, held_since_us=0),
