@@ -41,9 +41,8 @@ export class Platform {
       id: `node_0${n}`, name, host: `10.0.${n}.5`, port: 8021, state: 'active', owner: `controller-${n % 2}`, fence: 41 + n, default_tenant: 'tnt_main',
       dial_template: 'sofia/gateway/carrier/{number}', settings: {}, created_at: '2026-09-01T08:00:00.000Z', version: 1, status_at: new Date().toISOString(),
       status: {
-        up: true, core_uuid: randomUUID(), owner: `controller-${n % 2}`, calls: 0, resyncs: n + 1, surprises: 0, facts_waiting: 0, facts_lost: 0, store_away: false,
-        link: { lag_ms: 2 + n, lost_by_switch: n === 2 ? 1 : 0, dropped: 0, reconnects: n },
-        heartbeat: { sessions: 0, max_sessions: 2000, sessions_per_second: 3, peak_sessions: 431 + n, idle_cpu: 91 - n * 4, uptime_ms: 86_400_000 * (3 + n), version: '1.10.12-release' }
+        up: true, core_uuid: randomUUID(), version: '1.10.12-release+git', uptime_s: 86_400 * (3 + n), sessions: 0, max_sessions: 2000, sessions_per_second: 3, idle_cpu: 91 - n * 4, calls: 0,
+        event_lag_ms: 2 + n, gaps: n === 2 ? 1 : 0, events_lost_by_switch: 0, events_dropped: 0, reconnects: n, resyncs: n + 1, surprises: 0, facts_waiting: 0, facts_lost: 0, store_away: false
       }
     }));
     this.tenants = [
@@ -194,8 +193,8 @@ export class Platform {
     for (const node of this.nodes) {
       const mine = [...this.calls.values()].filter((call) => call.node === node.id).length;
       node.status.calls = mine;
-      node.status.heartbeat.sessions = mine * 2;
-      node.status.heartbeat.sessions_per_second = Math.round(mine / 12);
+      node.status.sessions = mine * 2;
+      node.status.sessions_per_second = Math.round(mine / 12);
       node.status_at = new Date().toISOString();
       if (node.state === 'draining') {
         // People hang up; faster here than in life, or nobody could watch it.
@@ -292,7 +291,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       const call = platform.calls.get(id) ?? need(platform.ended, id, 'call');
       const data = platform.log.filter((entry) => entry.resource === id).map((entry) => {
         const { call: _, ...rest } = entry.data;
-        return { at_us: Date.parse(entry.occurred_at) * 1000, kind: entry.type.startsWith('order.') ? 'order' : 'event', type: entry.type, leg: String(rest.leg ?? ''), seq: entry.seq, data: rest };
+        return { at_us: Date.parse(entry.occurred_at) * 1000, kind: entry.type === 'call.ordered' ? 'order' : 'event', type: entry.type === 'call.ordered' ? rest.action : entry.type, leg: String(rest.leg ?? ''), seq: entry.seq, data: rest };
       });
       return { call, data, has_more: false };
     }],

@@ -2,6 +2,7 @@
 import { forgetToken, get, keepToken, post, refresh, setTenant, signedIn, type ListPage } from './api/client';
 import { Problem } from './api/problem';
 import type { Schemas } from './api/types';
+import { knowActor } from './words/events';
 import { recall, remember } from './theme.svelte';
 
 /** What `GET /v1/auth/session` says of the one who asks. */
@@ -45,6 +46,7 @@ class Session {
     this.tenants = [own];
     this.tenant = own;
     this.person = person;
+    knowActor(person.id, person.name || person.email);
     if (!this.can('tenants:read')) return;
     try {
       const page = await get<ListPage<Tenant>>('/v1/tenants', { query: { limit: 200 } });

@@ -1330,6 +1330,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/calls/{call_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The log's entries about a call
+         * @description Oldest first, each with the call as it was then.
+         *
+         *     Needs the permission `calls:read`.
+         */
+        get: operations["list_call_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/calls/{call_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A call's timeline
+         * @description What happened and what was asked, in one line of time, without the call's document in every entry.
+         *
+         *     Needs the permission `calls:read`.
+         */
+        get: operations["get_call_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/cdrs": {
         parameters: {
             query?: never;
@@ -1693,7 +1737,7 @@ export interface paths {
         };
         /**
          * What went wrong, newest first
-         * @description Open ones have no `ended_at`.
+         * @description Open ones first, then the newest. An open one has no `ended_at`.
          *
          *     Needs the permission `system:read`.
          */
@@ -1764,6 +1808,50 @@ export interface paths {
          *     Needs no credential.
          */
         get: operations["get_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the codes of problems mean
+         * @description All codes that a problem of this API may carry, in words.
+         *
+         *     Needs no credential.
+         */
+        get: operations["list_problem_codes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/problems/{code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What one code means
+         * @description Where the `type` of a problem leads.
+         *
+         *     Needs no credential.
+         */
+        get: operations["get_problem_code"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2112,13 +2200,16 @@ export interface components {
             seen_at: string;
             ended_at: string | null;
         };
+        /** IncidentList */
+        IncidentList: {
+            data: components["schemas"]["Incident"][];
+        };
         /**
          * Job
          * @description Long work that was asked for.
          */
         Job: {
             id: string;
-            tenant_id: string;
             kind: string;
             /** @enum {unknown} */
             state: "cancelled" | "done" | "failed" | "queued" | "running";
@@ -2149,7 +2240,7 @@ export interface components {
         /** KeyChange */
         KeyChange: {
             name?: string;
-            scopes?: string[];
+            scopes?: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
             expires_at?: string | null;
         };
         /** Keys */
@@ -2218,6 +2309,8 @@ export interface components {
             other_leg: string;
             /** @default  */
             conference: string;
+            /** @default  */
+            conference_id: string;
             /** @default  */
             conference_member: string;
             /** @default  */
@@ -2347,6 +2440,19 @@ export interface components {
             muted: boolean;
         };
         /**
+         * Moment
+         * @description One line of a call's timeline.
+         */
+        Moment: {
+            at_us: number;
+            /** @enum {unknown} */
+            kind: "event" | "order";
+            type: string;
+            leg: string;
+            seq: number;
+            data: Record<string, never>;
+        };
+        /**
          * Monitor
          * @description Call a supervisor and let them hear a leg (`listen`), speak to it alone (`whisper`) or to all (`barge`).
          */
@@ -2403,7 +2509,7 @@ export interface components {
         /** NewKey */
         NewKey: {
             name: string;
-            scopes: string[];
+            scopes: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
             /** @default null */
             expires_at: string | null;
             /** @default false */
@@ -2427,7 +2533,7 @@ export interface components {
         /** NewRole */
         NewRole: {
             name: string;
-            permissions: string[];
+            permissions: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
             /** @default  */
             description: string;
         };
@@ -2591,6 +2697,19 @@ export interface components {
             /** @default [] */
             errors: components["schemas"]["FieldError"][];
         };
+        /**
+         * ProblemCode
+         * @description What a problem's `code` means.
+         */
+        ProblemCode: {
+            code: string;
+            meaning: string;
+        };
+        /** ProblemCodeList */
+        ProblemCodeList: {
+            data: components["schemas"]["ProblemCode"][];
+            others: string;
+        };
         /** ProfileChange */
         ProfileChange: {
             name?: string;
@@ -2647,7 +2766,7 @@ export interface components {
         RoleChange: {
             name?: string;
             description?: string;
-            permissions?: string[];
+            permissions?: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
         };
         /** RoleInfo */
         RoleInfo: {
@@ -2729,6 +2848,15 @@ export interface components {
             refresh_token: string;
             /** @default 0 */
             refresh_expires_in: number;
+        };
+        /**
+         * Trace
+         * @description A call's timeline, oldest first.
+         */
+        Trace: {
+            call: components["schemas"]["Call"];
+            data: components["schemas"]["Moment"][];
+            has_more: boolean;
         };
         /** Transfer */
         Transfer: {
@@ -2993,7 +3121,7 @@ export interface components {
         LastEventId: string;
         /** @description For operators: the tenant to act in. Without it the own one. */
         Tenant: string;
-        /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+        /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
         RequestId: string;
         /** @description The dated version wanted. */
         ApiVersion: "2026-11-22";
@@ -3025,7 +3153,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3066,7 +3194,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3107,7 +3235,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3148,7 +3276,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3184,7 +3312,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3227,7 +3355,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3284,12 +3412,11 @@ export interface operations {
                     ne?: "active" | "deactivated";
                     in?: string;
                 };
-                /** @description Filter: `roles[op]=value` with eq, ne, in, prefix. */
+                /** @description Filter: `roles[op]=value` with eq, ne, in. */
                 roles?: {
                     eq?: string;
                     ne?: string;
                     in?: string;
-                    prefix?: string;
                 };
                 /** @description Filter: `created_at[op]=value` with gt, gte, lt, lte. */
                 created_at?: {
@@ -3312,7 +3439,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3355,7 +3482,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3407,7 +3534,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3453,7 +3580,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3499,7 +3626,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3535,7 +3662,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3579,7 +3706,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3615,7 +3742,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3659,7 +3786,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3709,7 +3836,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3752,7 +3879,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3804,7 +3931,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3851,7 +3978,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3901,7 +4028,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3941,7 +4068,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -3982,7 +4109,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4021,7 +4148,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4074,7 +4201,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4124,7 +4251,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4167,7 +4294,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4217,7 +4344,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4264,12 +4391,11 @@ export interface operations {
                     in?: string;
                     prefix?: string;
                 };
-                /** @description Filter: `scopes[op]=value` with eq, ne, in, prefix. */
+                /** @description Filter: `scopes[op]=value` with eq, ne, in. */
                 scopes?: {
                     eq?: string;
                     ne?: string;
                     in?: string;
-                    prefix?: string;
                 };
                 /** @description Filter: `created_at[op]=value` with gt, gte, lt, lte. */
                 created_at?: {
@@ -4292,7 +4418,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4335,7 +4461,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4387,7 +4513,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4437,7 +4563,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4480,7 +4606,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4532,7 +4658,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4615,7 +4741,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4658,7 +4784,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4711,7 +4837,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4761,7 +4887,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4804,7 +4930,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4855,7 +4981,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4902,7 +5028,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4947,7 +5073,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -4987,7 +5113,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5056,7 +5182,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5099,7 +5225,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5152,7 +5278,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5202,7 +5328,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5245,7 +5371,7 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5297,7 +5423,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5344,7 +5470,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5391,7 +5517,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5438,7 +5564,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5483,7 +5609,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5526,7 +5652,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5566,7 +5692,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5683,7 +5809,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5726,7 +5852,7 @@ export interface operations {
                 "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5779,7 +5905,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5827,7 +5953,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5870,7 +5996,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5912,7 +6038,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -5965,7 +6091,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6018,7 +6144,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6071,7 +6197,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6124,7 +6250,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6177,7 +6303,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6230,7 +6356,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6283,7 +6409,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6334,7 +6460,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6383,7 +6509,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6425,7 +6551,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6476,7 +6602,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6529,7 +6655,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6582,7 +6708,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6629,7 +6755,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6676,7 +6802,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6729,7 +6855,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6780,7 +6906,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6821,6 +6947,93 @@ export interface operations {
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
             504: components["responses"]["Problem504"];
+        };
+    };
+    list_call_events: {
+        parameters: {
+            query?: {
+                /** @description Only entries with a higher number. */
+                after_seq?: number;
+                /** @description At most so many. */
+                limit?: number;
+                /** @description Only these types, or groups such as `call.*`; separated by commas. */
+                types?: string[];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The call's id: `call_…`. */
+                call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The log's entries about a call */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_call_trace: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The call's id: `call_…`. */
+                call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A call's timeline */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     list_cdrs: {
@@ -6952,7 +7165,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -6998,7 +7211,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7078,7 +7291,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7121,7 +7334,7 @@ export interface operations {
                 "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7174,7 +7387,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7222,7 +7435,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7265,7 +7478,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7307,7 +7520,7 @@ export interface operations {
                 "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7358,7 +7571,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7403,7 +7616,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7463,7 +7676,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7500,7 +7713,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7540,7 +7753,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7573,7 +7786,7 @@ export interface operations {
     stream_sse: {
         parameters: {
             query?: {
-                /** @description Only entries with a higher number. */
+                /** @description Go on after this number; without it only what happens from now on. */
                 after_seq?: number;
                 /** @description Only these types, or groups such as `call.*`; separated by commas. */
                 types?: string[];
@@ -7585,7 +7798,7 @@ export interface operations {
                 "Last-Event-ID"?: components["parameters"]["LastEventId"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7620,7 +7833,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7652,7 +7865,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7694,7 +7907,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7739,7 +7952,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7776,7 +7989,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7810,36 +8023,15 @@ export interface operations {
     list_incidents: {
         parameters: {
             query?: {
-                /** @description Filter: `component[op]=value` with eq, ne, in, prefix. */
-                component?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `severity[op]=value` with eq, ne, in. */
-                severity?: {
-                    /** @enum {string} */
-                    eq?: "notice" | "degraded" | "down";
-                    /** @enum {string} */
-                    ne?: "notice" | "degraded" | "down";
-                    in?: string;
-                };
-                /** @description Filter: `open[op]=value` with eq. */
-                open?: {
-                    eq?: boolean;
-                };
-                /** @description At most so many rows. */
-                limit?: components["parameters"]["Limit"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: components["parameters"]["Cursor"];
-                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
-                fields?: components["parameters"]["Fields"];
+                /** @description At most so many. */
+                limit?: number;
+                /** @description true: only those that go on. */
+                open?: boolean;
             };
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7859,11 +8051,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Incident"][];
-                        has_more: boolean;
-                        next_cursor: string | null;
-                    };
+                    "application/json": components["schemas"]["IncidentList"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -7880,7 +8068,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7917,7 +8105,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7952,7 +8140,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -7976,6 +8164,74 @@ export interface operations {
                 };
             };
             400: components["responses"]["Problem400"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_problem_codes: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the codes of problems mean */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemCodeList"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_problem_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description A problem's `code`. */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What one code means */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemCode"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
         };
@@ -8015,7 +8271,7 @@ export interface operations {
             header?: {
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -8061,7 +8317,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];
@@ -8111,7 +8367,7 @@ export interface operations {
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description For operators: the tenant to act in. Without it the own one. */
                 Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request; it is on the answer, in our logs and on what follows from it. */
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
                 "Request-Id"?: components["parameters"]["RequestId"];
                 /** @description The dated version wanted. */
                 "Api-Version"?: components["parameters"]["ApiVersion"];

@@ -18,7 +18,7 @@ export interface LogEvent extends Omit<LogItem, 'data'> {
 const LEG: Leg = {
   uuid: '', direction: 'inbound', state: 'new', channel_name: '', caller: '', caller_name: '', destination: '',
   created_us: 0, progress_us: 0, progress_media_us: 0, answered_us: 0, bridged_us: 0, hangup_us: 0, hold_us: 0,
-  held_since_us: 0, muted: false, parked: false, bridged_to: '', other_leg: '', conference: '', conference_member: '',
+  held_since_us: 0, muted: false, parked: false, bridged_to: '', other_leg: '', conference: '', conference_id: '', conference_member: '',
   hangup_cause: '', hangup_q850: 0, sip_status: 0, sip_disposition: '', sip_call_id: '', disposition: '', billsec: 0,
   duration: 0, codec: '', trunk: '', digits: 0, recordings: [], recovered: false, recovered_us: 0, transfer: '',
   marks: [], inferred: false

@@ -3,7 +3,7 @@
  * as chips, and in the address in the API's own grammar (`state[in]=held&caller[prefix]=%2B4420`).
  */
 import type { Call } from '$lib/api/types';
-import { CALL_STATES, callState, stateOfCall } from '$lib/words/states';
+import { CALL_STATES, callState, shownState, stateOfCall } from '$lib/words/states';
 
 export interface Filters {
   state: string[];
@@ -79,7 +79,8 @@ export function forApi(filters: Filters): Record<string, string> {
   for (const [key, name] of ADDRESS) {
     const value = filters[key];
     const text = Array.isArray(value) ? value.join(',') : value;
-    if (text && key !== 'words') out[name] = text;
+    // Parked is a property of legs: the API cannot be asked for it.
+    if (text && key !== 'words' && !(key === 'state' && filters.state.includes('parked'))) out[name] = text;
   }
   return out;
 }
@@ -109,7 +110,7 @@ export function matcher(filters: Filters): (call: Call) => boolean {
   const states = new Set(filters.state);
   const words = filters.words.toLowerCase().split(/\s+/).filter(Boolean);
   return (call) => {
-    if (states.size && !states.has(call.state)) return false;
+    if (states.size && !states.has(shownState(call))) return false;
     if (filters.direction && call.direction !== filters.direction) return false;
     if (filters.node && call.node !== filters.node) return false;
     if (filters.caller && !call.caller.startsWith(filters.caller)) return false;

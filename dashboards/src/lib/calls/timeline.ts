@@ -3,7 +3,7 @@
  *
  * The ladder and the list are two drawings of the same moments.
  */
-import type { Call, Leg, LogEvent } from '$lib/api/types';
+import type { Call, Leg, LogEvent, Schemas } from '$lib/api/types';
 import type { Tone } from '$lib/words/causes';
 import { sentence } from '$lib/words/events';
 import { phone } from '$lib/words/phone';
@@ -11,15 +11,8 @@ import { partyOf } from '$lib/words/states';
 
 export type Kind = 'event' | 'order' | 'decision';
 
-/** A line of `GET /v1/calls/{id}/trace`. */
-export interface Moment {
-  at_us: number;
-  kind: string;
-  type: string;
-  leg: string;
-  seq: number;
-  data: Record<string, unknown>;
-}
+/** A line of `GET /v1/calls/{id}/trace`; one from the stream has the same form. */
+export type Moment = Omit<Schemas['Moment'], 'data' | 'kind'> & { kind: string; data: Record<string, unknown> };
 
 export interface Line extends Moment {
   key: string;
@@ -32,12 +25,14 @@ export interface Line extends Moment {
 const kindOf = (kind: string, type: string): Kind => (kind === 'order' || type === 'call.ordered' ? 'order' : kind === 'decision' || /routed|decided|queued/.test(type) ? 'decision' : 'event');
 
 export function lineOf(moment: Moment, call: Call): Line {
+  const sort = kindOf(moment.kind, moment.type);
+  // The trace names an order by its action, the log by `call.ordered` with the action in its data.
   const event: LogEvent = {
-    seq: moment.seq, id: '', type: moment.type, occurred_at: '', recorded_at: '', resource: call.id, causation_id: '', request_id: '', schema_version: 1,
-    data: { ...moment.data, call: moment.type === 'call.ended' ? call : undefined }
+    seq: moment.seq, id: '', type: sort === 'order' ? 'call.ordered' : moment.type, occurred_at: '', recorded_at: '', resource: call.id, causation_id: '', request_id: '', schema_version: 1,
+    data: { action: moment.type, ...moment.data, call: moment.type === 'call.ended' ? call : undefined }
   };
   const said = sentence(event);
-  return { ...moment, key: `${moment.seq}-${moment.type}-${moment.at_us}`, sort: kindOf(moment.kind, moment.type), words: said.words, detail: said.detail, tone: said.tone };
+  return { ...moment, key: `${moment.seq}-${moment.type}-${moment.at_us}`, sort, words: said.words, detail: said.detail, tone: said.tone };
 }
 
 /** A moment from the stream, for what happens while one looks. */
@@ -60,7 +55,8 @@ export function legName(call: Call, leg: Leg): string {
 
 /** `+0.000 s`, `+12.3 s`, `+3:05`: since the call began. */
 export function offset(us: number): string {
-  const seconds = us / 1e6;
+  // The log has milliseconds, the call microseconds: within one they are the same moment.
+  const seconds = Math.abs(us) < 1500 ? 0 : us / 1e6;
   if (seconds < 0) return `-${offset(-us).slice(1)}`;
   if (seconds < 60) return `+${seconds.toFixed(seconds < 10 ? 3 : 1)} s`;
   const whole = Math.floor(seconds);

@@ -90,7 +90,7 @@ class LiveStore {
       this.#seen = event.seq;
       if (event.type === 'call.created') this.#began += 1;
       if (isProblem(event)) problems.push(event);
-      else if (event.type === 'call.ordered' || event.type.startsWith('conference.')) changes.push(event);
+      else if (event.type === 'call.ordered' || event.type === 'conference.created' || event.type === 'conference.ended') changes.push(event);
     }
     this.#failed += problems.length;
     if (problems.length) this.problems = [...this.problems, ...problems].slice(-PROBLEMS_KEPT);

@@ -5,14 +5,13 @@ import type { Schemas } from '$lib/api/types';
 import { clock } from '$lib/clock.svelte';
 import { session } from '$lib/session.svelte';
 
-/** What a row shows, taken together from the controller's report, the switch's heartbeat and the link's counters. */
+/** What a row shows of the controller's report; what it leaves out is 0. */
 export interface NodeStatus {
   up: boolean;
   version: string;
   uptime_s: number;
   sessions: number;
   max_sessions: number;
-  peak_sessions: number;
   sessions_per_second: number;
   /** Percent. NaN before the first heartbeat. */
   idle_cpu: number;
@@ -35,33 +34,27 @@ export interface Node extends Omit<NodeAnswer, 'status'> {
   old: boolean;
 }
 
-type Part = Record<string, unknown>;
-const part = (value: unknown): Part => (typeof value === 'object' && value !== null ? (value as Part) : {});
-const num = (value: unknown, otherwise = 0): number => (typeof value === 'number' ? value : otherwise);
-
 export function nodeOf(answer: NodeAnswer, now: number): Node {
-  const said: Part = answer.status;
-  const beat = part(said['heartbeat']);
-  const link = part(said['link']);
+  const said: Record<string, unknown> = answer.status;
+  const num = (name: string, otherwise = 0): number => (typeof said[name] === 'number' ? (said[name] as number) : otherwise);
   const old = !answer.status_at || now - Date.parse(answer.status_at) > OLD_MS;
   return {
     ...answer,
     old,
     status: {
       up: said['up'] === true && !old,
-      version: String(beat['version'] ?? '').split(/[+~-]/)[0] ?? '',
-      uptime_s: num(beat['uptime_ms']) / 1000,
-      sessions: num(beat['sessions'], num(said['calls'])),
-      max_sessions: num(beat['max_sessions']),
-      peak_sessions: num(beat['peak_sessions']),
-      sessions_per_second: num(beat['sessions_per_second']),
-      idle_cpu: num(beat['idle_cpu'], Number.NaN),
-      calls: num(said['calls']),
-      lag_ms: num(link['lag_ms']),
-      losses: num(link['lost_by_switch']) + num(link['dropped']) + num(said['facts_lost']),
-      reconnects: num(link['reconnects']),
-      resyncs: num(said['resyncs']),
-      surprises: num(said['surprises']),
+      version: String(said['version'] ?? '').split(/[+~-]/)[0] ?? '',
+      uptime_s: num('uptime_s'),
+      sessions: num('sessions', num('calls')),
+      max_sessions: num('max_sessions'),
+      sessions_per_second: num('sessions_per_second'),
+      idle_cpu: num('idle_cpu', Number.NaN),
+      calls: num('calls'),
+      lag_ms: num('event_lag_ms'),
+      losses: num('gaps') + num('events_lost_by_switch') + num('events_dropped') + num('facts_lost'),
+      reconnects: num('reconnects'),
+      resyncs: num('resyncs'),
+      surprises: num('surprises'),
       store_away: said['store_away'] === true
     }
   };

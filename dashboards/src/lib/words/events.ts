@@ -43,6 +43,11 @@ const TITLES: Readonly<Record<string, readonly [string, Tone]>> = {
   'call.monitored': ['Somebody listens in', 'attention']
 };
 
+/** Names of those who give orders, as far as this page knows them. */
+const actors = new Map<string, string>();
+export const knowActor = (id: string, name: string): void => void actors.set(id, name);
+const nameOfActor = (id: string): string => (id ? `by ${actors.get(id) ?? id}` : '');
+
 /** The orders that `call.ordered` tells of, as what somebody did. */
 const DID: Readonly<Record<string, string>> = {
   'call.originate': 'Call placed', 'call.answer': 'Answered by order', 'call.hangup': 'Hung up by order', 'call.hold': 'Put on hold by order',
@@ -81,7 +86,7 @@ export function sentence(event: LogEvent): Sentence {
     const action = text(data['action']);
     const status = text(data['status']);
     if (status && status !== 'done') colour = 'bad';
-    said.push(status && status !== 'done' ? text(data['detail']) || status : '', text(data['actor']));
+    said.push(status && status !== 'done' ? `${status}${text(data['code']) ? `, ${text(data['code']).replaceAll('_', ' ')}` : ''}` : '', nameOfActor(text(data['actor'])));
     return { words: DID[action] ?? (action ? title(action).words : words), detail: said.filter(Boolean).join(' · '), tone: colour };
   } else if (event.type === 'call.leg_ended') {
     said.push(cause(text(data['cause'])).words);

@@ -17,6 +17,7 @@ export interface State {
 const CALL: Readonly<Record<string, State>> = {
   new: { word: 'New', tone: 'info', help: 'The switch has the call; nothing rings yet', shape: 'new' },
   ringing: { word: 'Ringing', tone: 'info', help: 'Waiting for somebody to answer', shape: 'ringing' },
+  parked: { word: 'Parked', tone: 'attention', help: 'Waits on the switch for somebody to take it', shape: 'parked' },
   answered: { word: 'Answered', tone: 'good', help: 'One side is connected and hears the switch', shape: 'answered' },
   bridged: { word: 'Talking', tone: 'good', help: 'Both sides hear each other', shape: 'talking' },
   held: { word: 'On hold', tone: 'attention', help: 'One side waits', shape: 'held' },
@@ -35,7 +36,7 @@ const unknown = (name: string): State => ({ word: name || 'Unknown', tone: 'atte
 
 export const callState = (name: string): State => CALL[name] ?? unknown(name);
 export const legState = (name: string): State => LEG[name] ?? unknown(name);
-export const CALL_STATES = ['new', 'ringing', 'answered', 'bridged', 'held'] as const;
+export const CALL_STATES = ['new', 'ringing', 'parked', 'answered', 'bridged', 'held'] as const;
 
 /** Who speaks: the number or, without one, the name or the channel. */
 export const partyOf = (number: string, name: string): string => number || name || 'Unknown';
@@ -49,9 +50,11 @@ export const isParked = (call: Call): boolean => call.legs.some((leg) => leg.par
 /** `Talking`, `Parked`, `On hold`: parked is the answered call that nobody took yet. */
 export function stateOfCall(call: Call): State {
   if (call.in_doubt) return { word: 'In doubt', tone: 'attention', help: 'Its switch is out of reach; this is the last state we know', shape: 'doubt' };
-  if (call.state === 'answered' && isParked(call)) return { word: 'Parked', tone: 'attention', help: 'Waits on the switch for somebody to take it', shape: 'parked' };
-  return callState(call.state);
+  return callState(shownState(call));
 }
+
+/** The state as it is shown and filtered by: `parked` is what waits on the switch for somebody to take it. */
+export const shownState = (call: Call): string => ((call.state === 'answered' || call.state === 'new' || call.state === 'ringing') && isParked(call) ? 'parked' : call.state);
 
 /** One sentence of how long a call rang, talked or took. */
 export function lengthOf(call: Call): string {
