@@ -8,6 +8,7 @@ from typing import Any
 
 from api.http.origin import Origins
 from api.http.pages import Pages
+from api.http.wire import REPLY
 
 ALLOWED_HEADERS = (
     b"authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, request-id, tenant, "
@@ -46,7 +47,9 @@ class Front:
         if origin.decode("latin-1") not in self._origins.allowed:
             await self._api(scope, receive, send)
             return
-        said = [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+        said = [(b"access-control-allow-origin", origin)]
+        # Headers are added to ASGI's messages, so the answer must not go past them.
+        scope.get("extensions", {}).pop(REPLY, None)
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             said += [
                 (b"access-control-allow-methods", METHODS),
