@@ -8,10 +8,10 @@ PYTEST ?=
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench lock clean
+.PHONY: help up test check bench description lock clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## run IRISX on this machine, with simulated calls; Ctrl-C stops it
 	@$(PYTHON) -m bootstrap up
@@ -27,6 +27,9 @@ check: ## types, style, directions between rooms, lock, API description
 bench: ## measure against the references (minutes)
 	@$(PYTHON) -m bootstrap check
 	@$(VENV)/python -m bench $(ARGS)
+
+description: ## write the API's description and the pages' types anew
+	@$(VENV)/python -m bootstrap.description
 
 lock: ## write requirements.lock anew (make lock ARGS=--upgrade for newer versions)
 	@$(PYTHON) -m bootstrap lock $(ARGS)

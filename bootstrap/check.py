@@ -17,8 +17,18 @@ from bootstrap.steps import LOGS, ROOT
 _BIN = python.VENV / "bin"
 _CODE = [
     name
-    for name in ("api", "bench", "bootstrap", "core", "freeswitch", "plugins", "tests")
-    if (ROOT / name).is_dir()
+    for name in (
+        "api",
+        "bench",
+        "bootstrap",
+        "changelog",
+        "core",
+        "dashboards",
+        "freeswitch",
+        "plugins",
+        "tests",
+    )
+    if any((ROOT / name).glob("*.py")) or any((ROOT / name).glob("*/*.py"))
 ]
 
 
@@ -34,7 +44,7 @@ def _commands() -> list[tuple[str, list[str], Path]]:
         ("format", [str(_BIN / "ruff"), "format", "--check", "."], here),
         (
             "the API's description and the pages' types",
-            [str(_BIN / "python"), "-m", "api.openapi", "--check"],
+            [str(_BIN / "python"), "-m", "bootstrap.description", "--check"],
             here,
         ),
     ]
