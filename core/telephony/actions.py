@@ -18,6 +18,7 @@ from core.telephony.joining import (
     leg_in,
     let_go,
     live_legs,
+    on_hold,
     part,
     partner_of,
     soothe,
@@ -100,7 +101,7 @@ async def hold(desk: Desk, call: Call, order: Order) -> Result:
     """
     leg = answered_leg(call, order, "held")
     refuse_while_moving(call, leg)
-    if leg.held_since_us and not leg.bridged_to:
+    if on_hold(leg):
         raise Conflict("the leg is on hold already", code="already_held")
     if waiting_for(call, leg) is not None:
         raise Conflict("the other leg is on hold", code="already_held")
@@ -121,7 +122,7 @@ async def unhold(desk: Desk, call: Call, order: Order) -> Result:
         leg = the_leg(call, order)
     else:
         held = [one for one in live_legs(call) if one.held_since_us]
-        leg = next((one for one in held if not one.bridged_to), held[0] if held else the_leg(call, order))
+        leg = next(filter(on_hold, held), held[0] if held else the_leg(call, order))
     if not leg.held_since_us:
         raise Conflict("nothing is on hold", code="not_held")
     if leg.bridged_to:

@@ -30,7 +30,7 @@ from core.errors import Conflict, PeerError
 from core.logs import get_logger
 from core.model.records import Call, Leg
 from core.telephony.desk import Desk
-from core.telephony.joining import fresh, join, let_go, live_legs, pair_up
+from core.telephony.joining import fresh, join, let_go, live_legs, on_hold, pair_up
 from freeswitch.errors import EslError
 
 LOG = get_logger("consult")
@@ -58,7 +58,7 @@ def next_step(held: Leg | None, agent: Leg | None, third: Leg | None, *, settled
     Legs are only moved from park to park: one that still leaves a bridge would take an order half. ``settled`` says
     that nothing has happened for so long that they must be there, although we were not told.
     """
-    if held is not None and (not held.held_since_us or held.bridged_to or held.conference):
+    if held is not None and (held.bridged_to or held.conference):
         return Step.OVER  # an order has taken the held leg elsewhere
     if third is None:
         return _without_third(held, agent, settled)
@@ -89,7 +89,7 @@ def consultation(call: Call) -> tuple[Leg, str, Leg] | None:
     None when no attended transfer is under way."""
     legs = live_legs(call)
     for held in legs:
-        if held.held_since_us and not held.bridged_to and not held.conference:
+        if on_hold(held) and not held.conference:
             for third in reversed(legs):
                 apart = third.uuid not in (held.uuid, held.other_leg) and not third.conference
                 if apart and third.direction == "outbound":

@@ -47,12 +47,17 @@ def partner_of(call: Call, leg: Leg) -> Leg | None:
     return next((other for other in live_legs(call) if other.uuid == leg.bridged_to), None)
 
 
+def on_hold(leg: Leg) -> bool:
+    """Whether we hold this leg. A telephone that holds the call itself is still bridged."""
+    return bool(leg.held_since_us) and not leg.bridged_to
+
+
 def waiting_for(call: Call, leg: Leg) -> Leg | None:
     """The live leg that is apart from ``leg`` because one of the two is on hold."""
     for other in live_legs(call):
         apart = other is not leg and not other.bridged_to and not leg.bridged_to
         if apart and any(
-            one.held_since_us and one.other_leg == two.uuid for one, two in ((leg, other), (other, leg))
+            on_hold(one) and one.other_leg == two.uuid for one, two in ((leg, other), (other, leg))
         ):
             return other
     return None
@@ -89,6 +94,18 @@ async def part(desk: Desk, leg: Leg, partner: Leg) -> None:
     with desk.watches.on(*pair) as watch:
         await desk.api(commands.uuid_park(leg.uuid))
         await watch.until(apart, within_s=HAPPENS_S, what="the parting of the legs", alive=pair)
+
+
+async def set_aside(desk: Desk, call: Call, leg: Leg) -> Leg | None:
+    """Have ``leg`` parked and free; the partner it had, parked too, if any. Both survive each other from here on."""
+    partner = partner_of(call, leg)
+    if partner is not None:
+        await part(desk, leg, partner)
+        return partner
+    partner = waiting_for(call, leg)
+    if partner is not None:
+        await unbind(desk, leg, partner)
+    return partner
 
 
 async def park(desk: Desk, leg: Leg) -> None:

@@ -6,7 +6,7 @@ from core.errors import Conflict, IrisxError, NotFound, PeerTimeout, RequestErro
 from core.logs import get_logger
 from core.model.orders import Order, Outcome
 from core.model.records import Call
-from core.telephony import actions, dialling, monitoring, node_orders, rooms, sounds, transfers
+from core.telephony import actions, blind, dialling, monitoring, node_orders, rooms, sounds, transfers
 from core.telephony.desk import Desk
 from freeswitch.errors import CommandError, CommandRefused, EslError, NotSent, OutcomeUnknown
 
@@ -27,7 +27,7 @@ IN_TURN: dict[str, CallAction] = {
     "call.record_pause": sounds.record_change,
     "call.record_resume": sounds.record_change,
     "call.record_stop": sounds.record_change,
-    "call.transfer_blind": transfers.transfer_blind,
+    "call.transfer_blind": blind.transfer_blind,
     "call.transfer_attended": transfers.transfer_attended,
     "call.transfer_complete": transfers.transfer_complete,
     "call.transfer_cancel": transfers.transfer_cancel,

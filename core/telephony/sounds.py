@@ -8,7 +8,7 @@ from core.model.records import Call, Change, Leg, Recording
 from core.telephony import values
 from core.telephony.actions import Result, answered_leg, the_leg
 from core.telephony.desk import Desk, wish
-from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs, set_all
+from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs, on_hold, set_all
 from core.telephony.watch import OutOfReach, Watch
 from freeswitch import commands
 
@@ -105,7 +105,7 @@ async def play_stop(desk: Desk, call: Call, order: Order) -> Result:
 
 async def _music_again(desk: Desk, leg: Leg) -> None:
     """The music of a leg that we hold goes on after whatever plays now."""
-    if leg.held_since_us and not leg.bridged_to:
+    if on_hold(leg):
         music = await wish(desk, "hold_music", "hold_music", otherwise=HOLD_MUSIC)
         await desk.api(commands.uuid_broadcast(leg.uuid, music))
 

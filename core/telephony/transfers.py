@@ -1,21 +1,14 @@
-"""Orders that pass a leg on: blind transfer, attended transfer, bridge of two calls.
+"""Orders that join legs anew: attended transfer, and two calls that become one. Blind transfers are in `blind`.
 
-An attended transfer is made of steps that can each be seen and undone; `consult` does what the people in it cause. A
-blind transfer is done by the switch alone once it has begun: the leg itself runs ``bridge``, so that the caller hears
-the far ringing, and falls back to ``park`` when nobody answers.
+An attended transfer is made of steps that can each be seen and undone; `consult` does what the people in it cause.
 """
-
-import uuid
-
-import trio
 
 from core.errors import Conflict, IrisxError, NotFound
 from core.model.orders import Order
-from core.model.records import Call, Change, Leg
+from core.model.records import Call, Leg
 from core.telephony import values
 from core.telephony.actions import Result, answered_leg, pick_up, the_leg
 from core.telephony.consult import (
-    SETTLE_S,
     back_together,
     being_connected,
     complete,
@@ -24,134 +17,25 @@ from core.telephony.consult import (
     refuse_while_moving,
 )
 from core.telephony.desk import Desk
-from core.telephony.dialling import CREATED_S, caller_id, dial, our_number, ring_s
+from core.telephony.dialling import caller_id, dial, our_number
 from core.telephony.joining import (
     HAPPENS_S,
     bind,
     fresh,
     join,
     let_go,
+    on_hold,
     park,
-    part,
     partner_of,
-    set_all,
+    set_aside,
     soothe,
-    unbind,
     waiting_for,
 )
-from freeswitch import arguments, commands
+from freeswitch import commands
 from freeswitch.errors import EslError
 
 RINGBACK = "tone_stream://%(1000,4000,425);loops=-1"
 """What the one who consults hears while the third party's telephone rings."""
-
-
-async def _set_aside(desk: Desk, call: Call, leg: Leg) -> Leg | None:
-    """Have ``leg`` parked and free; the partner it had, parked too, if any. Both survive each other from here on."""
-    partner = partner_of(call, leg)
-    if partner is not None:
-        await part(desk, leg, partner)
-        return partner
-    partner = waiting_for(call, leg)
-    if partner is not None:
-        await unbind(desk, leg, partner)
-    return partner
-
-
-async def transfer_blind(desk: Desk, call: Call, order: Order) -> Result:
-    """Send a leg on to a number; its partner is let go. By default the call's first leg goes.
-
-    Returns when the new leg exists. If that leg fails afterwards, the one that was sent on is parked and hears music,
-    and the log says ``call.transfer_failed`` with the cause. Raises `Conflict`, the call as it was before, when the
-    switch makes no new leg.
-    """
-    leg = answered_leg(call, order, "transferred")
-    refuse_while_moving(call, leg)
-    target = values.dial_string(order.args.get("to"), desk.dial_template)
-    made = str(uuid.uuid4())
-    variables = {
-        "origination_uuid": made,
-        "irisx_tenant": call.tenant_id,
-        "irisx_call": call.id,
-        "originate_timeout": str(ring_s(order)),
-    }
-    if order.args.get("from") is not None:
-        variables |= caller_id(
-            desk, order
-        )  # otherwise the switch shows the number of the leg that is sent on
-    dial_string = arguments.assignments(variables) + target
-    # One text for the inline dialplan, cut at '^': nothing in it may hold one.
-    if "^" in dial_string:
-        raise Conflict("the switch's dial template cannot be used in a transfer", code="bad_dial_template")
-    partner = await _set_aside(desk, call, leg)
-    was_held = bool(leg.held_since_us)
-    settings = {
-        "continue_on_fail": "true",
-        "hangup_after_bridge": "true",
-        "park_after_bridge": "",
-        "originate_disposition": "",
-    }
-    await set_all(desk, (leg.uuid,), **settings)
-    with desk.watches.on(made, leg.uuid) as watch:
-        await desk.api(commands.uuid_transfer(leg.uuid, f"m:^:bridge:{dial_string}^park:", dialplan="inline"))
-
-        def decided(change: Change) -> bool:
-            return _has(change, made) or (change.type == "call.parked" and change.data.get("leg") == leg.uuid)
-
-        seen = await watch.until(decided, within_s=CREATED_S, what="the new leg", alive=(leg.uuid,))
-    if not _has(seen, made):
-        await _take_back(desk, leg, partner, held=was_held)
-        cause = (await desk.api(commands.uuid_getvar(leg.uuid, "originate_disposition"))).strip()
-        raise Conflict(f"the switch placed no second call: {cause}", code=cause.lower() or "transfer_failed")
-    if was_held:
-        desk.note(leg.uuid, held=False)
-    desk.tell("call.transferred", seen.call.id, leg=leg.uuid, to_leg=made, mode="blind")
-    desk.background(_follow, desk, leg.uuid, made)
-    if partner is not None:
-        await let_go(desk, partner.uuid, "BLIND_TRANSFER")
-    return {"leg": leg.uuid, "to_leg": made}
-
-
-def _has(change: Change, uuid_: str) -> bool:
-    return any(each.uuid == uuid_ for each in change.call.legs)
-
-
-async def _take_back(desk: Desk, leg: Leg, partner: Leg | None, *, held: bool) -> None:
-    """Make the call what it was before: two that talk, or one on hold."""
-    if held or partner is None:
-        if partner is not None:
-            await bind(desk, leg, partner)
-        if held:
-            await soothe(desk, leg)
-        return
-    if partner.held_since_us:
-        await bind(desk, leg, partner)
-        return
-    await join(desk, *fresh(desk, leg.uuid, partner.uuid))
-
-
-async def _follow(desk: Desk, sent: str, made: str) -> None:
-    """See a blind transfer through: when the new leg ends without an answer, say so, and do not leave the one that
-    was sent on in silence."""
-    settled = False
-    with desk.watches.on(sent, made) as watch:
-        while True:
-            leg, new = desk.leg(sent), desk.leg(made)
-            if leg is None or leg.bridged_to or leg.held_since_us or leg.conference:
-                return
-            if new is None and (leg.parked or settled):
-                break
-            with trio.move_on_after(SETTLE_S) as quiet:
-                await watch.next()
-            settled = quiet.cancelled_caught
-    call = desk.board.call_of(sent)
-    if call is not None:
-        cause = next((one.hangup_cause for one in call.legs if one.uuid == made), "")
-        desk.tell("call.transfer_failed", call.id, leg=sent, to_leg=made, cause=cause, mode="blind")
-        async with desk.turns.of(call.id):
-            leg = desk.leg(sent)
-            if leg is not None and not leg.bridged_to and not leg.conference:
-                await soothe(desk, leg)
 
 
 async def transfer_attended(desk: Desk, call: Call, order: Order) -> Result:
@@ -163,14 +47,14 @@ async def transfer_attended(desk: Desk, call: Call, order: Order) -> Result:
     customer = answered_leg(call, order, "transferred")
     refuse_while_moving(call, customer)
     agent = partner_of(call, customer) or waiting_for(call, customer)
-    if agent is None or (waiting_for(call, customer) is not None and not customer.held_since_us):
+    if agent is None or on_hold(agent):
         raise Conflict(
             "an attended transfer needs a leg to hold and one that talks to it", code="not_bridged"
         )
     values.dial_string(order.args.get("to"), desk.dial_template)  # before anything is done
     shown = caller_id(desk, order, our_number(call))
-    was_held = bool(customer.held_since_us)
-    await _set_aside(desk, call, customer)
+    was_held = on_hold(customer)
+    await set_aside(desk, call, customer)
     if not was_held:
         await soothe(desk, customer)
         desk.note(customer.uuid, held=True)
@@ -254,7 +138,7 @@ async def bridge(desk: Desk, call: Call, order: Order) -> Result:
     for its_call, leg in sides:
         if leg.state != "answered":
             await pick_up(desk, leg)
-        partner = await _set_aside(desk, its_call, leg)
+        partner = await set_aside(desk, its_call, leg)
         partners += [] if partner is None else [partner]
     one, two = fresh(desk, sides[0][1].uuid, sides[1][1].uuid)
     await join(desk, one, two)

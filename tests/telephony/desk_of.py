@@ -11,7 +11,7 @@ the simulator, which has no sound: there `Lab.hears` asks nothing.
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
@@ -492,8 +492,14 @@ async def open_lab(**settings: str) -> AsyncIterator[Lab]:
             for line in sign_of_life(new_id("test").replace("_", "-")):
                 await desk.api(line)
             lab = Lab(place, desk, nursery, wires)
-            yield lab
-            await _clear(lab)
+            try:
+                yield lab
+                await _clear(lab)
+            except BaseException:
+                # The next test shall not find what this one left.
+                with trio.CancelScope(shield=True), trio.move_on_after(2), suppress(EslError):
+                    await switch.api("hupall")
+                raise
         nursery.cancel_scope.cancel()
 
 

@@ -305,11 +305,15 @@ async def test_it_goes_on_although_what_happened_meanwhile_was_not_heard(leaves:
         third = lab.leg(str(result["to_leg"]))
         lab.desk.deaf = True
         await trio.sleep(0.9)
-        if leaves != "nobody":
-            await lab.person(third if leaves == "third" else agent).hang_up()
+        gone = {"third": third, "agent": agent}.get(leaves)
+        if gone is not None:
+            await lab.person(gone).hang_up()
             await trio.sleep(0.2)
         lab.desk.deaf = False
         await lab.desk.resync("heard again")
+        while gone is not None and lab.leg(gone).state != "ended":
+            # The switch's list lags behind under load, and still had it.
+            await lab.desk.resync("once more")
         one, two = {"nobody": (agent, third), "third": (customer, agent), "agent": (customer, third)}[leaves]
         await lab.leg_when(one, lambda leg: leg.bridged_to == two.uuid)
         await lab.hears(one, lab.tone(two))

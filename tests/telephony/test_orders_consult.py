@@ -71,7 +71,6 @@ def test_when_nothing_has_been_heard_for_long_legs_are_taken_to_be_where_they_mu
 @pytest.mark.parametrize(
     "taken",
     [
-        replace(HELD, held_since_us=0),
         replace(HELD, bridged_to="x", parked=False),
         replace(HELD, conference="tnt.sales", parked=False),
     ],
