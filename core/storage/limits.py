@@ -93,7 +93,7 @@ async def take(client: redis.asyncio.Redis, bucket: str, *, rate: float, burst: 
     Raises `Unavailable`.
     """
     try:
-        granted, left, wait = await client.eval(  # type: ignore[misc]
+        granted, left, wait = await client.eval(
             _TAKE, 1, BUCKET + bucket, repr(float(rate)), str(burst), str(want)
         )
     except (RedisError, OSError) as exc:
@@ -109,7 +109,7 @@ async def attempt(client: redis.asyncio.Redis, rules: dict[str, AttemptRule], *,
     keys = [ATTEMPTS + key for key in rules]
     numbers = [str(n) for rule in rules.values() for n in (rule.free, rule.longest_s)]
     try:
-        wait = await client.eval(_ATTEMPT, len(keys), *keys, str(memory_s * 1000), *numbers)  # type: ignore[misc]
+        wait = await client.eval(_ATTEMPT, len(keys), *keys, str(memory_s * 1000), *numbers)
     except (RedisError, OSError) as exc:
         raise Unavailable("the counters are out of reach") from exc
     return int(wait) / 1000
@@ -118,6 +118,6 @@ async def attempt(client: redis.asyncio.Redis, rules: dict[str, AttemptRule], *,
 async def forgive(client: redis.asyncio.Redis, *keys: str) -> None:
     """A success: forget the attempts under the first key, and this one under the others. Raises `Unavailable`."""
     try:
-        await client.eval(_FORGIVE, len(keys), *(ATTEMPTS + key for key in keys))  # type: ignore[misc]
+        await client.eval(_FORGIVE, len(keys), *(ATTEMPTS + key for key in keys))
     except (RedisError, OSError) as exc:
         raise Unavailable("the counters are out of reach") from exc
