@@ -46,12 +46,11 @@ def _list(as_json: bool) -> None:
 def row(node: dict[str, Any]) -> list[object]:
     """A switch as a line of the table: also what `irisx top` shows."""
     status: dict[str, Any] = node.get("status") or {}
-    beat: dict[str, Any] = status.get("heartbeat") or {}
-    sessions = number(beat.get("sessions"))
-    if beat.get("max_sessions"):
-        sessions += f"/{number(beat['max_sessions'])}"
+    sessions = number(status.get("sessions"))
+    if status.get("max_sessions"):
+        sessions += f"/{number(status['max_sessions'])}"
     link = "-" if "up" not in status else "up" if status["up"] else "down"
-    cpu = f"{number(beat.get('idle_cpu'), digits=1)} %" if "idle_cpu" in beat else "-"
+    cpu = f"{number(status.get('idle_cpu'), digits=1)} %" if "idle_cpu" in status else "-"
     shown: list[object] = [
         node["name"],
         node["id"],
@@ -59,7 +58,7 @@ def row(node: dict[str, Any]) -> list[object]:
         link,
         number(status.get("calls")),
     ]
-    return [*shown, sessions, cpu, str(beat.get("version") or "-"), node.get("owner") or "-"]
+    return [*shown, sessions, cpu, str(status.get("version") or "-"), node.get("owner") or "-"]
 
 
 @nodes_app.command()

@@ -263,6 +263,25 @@ def test_doctor_says_what_is_wrong_and_what_to_do(
     assert all(one["remedy"] for one in bad.values())
 
 
+def test_every_metric_that_the_operators_page_names_is_there(running: Whole) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operators" / "metrics.md").read_text()
+    named = set(re.findall(r"irisx_[a-z_]+", page))
+    with running.client() as client:
+        shown = eventually(
+            30,
+            lambda: (text := client.get("/metrics").text) and "irisx_switch_sessions" in text and text,
+            "a heartbeat",
+        )
+    assert (
+        sorted(
+            name
+            for name in named
+            if not re.search(rf"^# HELP {name.removesuffix('_total')}(_total)? ", shown, re.MULTILINE)
+        )
+        == []
+    )
+
+
 def test_a_lost_password_is_replaced_on_the_machine_of_the_database(running: Whole, irisx: Say) -> None:
     made = irisx("new-password", running.email, "--state-dir", str(running.state_dir))
     running.password = made["password"]
