@@ -102,12 +102,13 @@ def run(
         except OSError as error:
             raise BootstrapError(f"cannot run {command[0]}: {error.strerror}") from error
         assert child.stdout is not None  # noqa: S101 - stdout=PIPE above
-        for line in child.stdout:
-            out.write(line)
-            if tell is not None:
-                words = tell(line) or words
-            if show is not None and words:
-                show(words)
+        with child.stdout:
+            for line in child.stdout:
+                out.write(line)
+                if tell is not None:
+                    words = tell(line) or words
+                if show is not None and words:
+                    show(words)
     if child.wait() != 0:
         raise BootstrapError(
             f"{Path(command[0]).name} failed (exit {child.returncode}); the end of {path.relative_to(ROOT)}:\n"
