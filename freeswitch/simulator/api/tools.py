@@ -1,6 +1,7 @@
 """Small commands that clients use to look around: modules, hash, limits, access lists, users."""
 
 import ipaddress
+from pathlib import Path
 
 from freeswitch.simulator.api import COMMANDS, Call, command
 from freeswitch.simulator.executing import APPS
@@ -99,9 +100,14 @@ def user_exists(call: Call) -> str:
     return "true" if len(words) > 2 and _known_user(call, f"{words[1]}@{words[2]}") else "false"
 
 
-@command("domain_exists", "in_group", "file_exists")
+@command("domain_exists", "in_group")
 def exists(call: Call) -> str:
     return "false"
+
+
+@command("file_exists")
+def file_exists(call: Call) -> str:
+    return "true" if Path(call.argument.strip()).exists() else "false"
 
 
 @command("user_data", "find_user_xml", "sofia_username_of", "sofia_presence_data", "system")
