@@ -148,8 +148,9 @@ def _ending(channel: Channel) -> Thread:
         reporting.set_rtp(channel)
     channel.state = ch.REPORTING
     channel.enter(ch.REPORTING)
-    if (hook := channel.get("api_hangup_hook")) is not None:
-        switch.run_api(hook)
+    for name in ("api_hangup_hook", "api_reporting_hook"):
+        if (hook := channel.get(name)) is not None:
+            switch.run_api(hook)
     if switch.settings.complete_delay_s:
         yield switch.rng.random() * switch.settings.complete_delay_s
     channel.fire(at.CHANNEL_HANGUP_COMPLETE, before=(("Hangup-Cause", channel.hangup_cause),))
