@@ -66,6 +66,8 @@ class Top:
     def __init__(self, client: Client) -> None:
         self.live = Live()
         self.selected = 0
+        self.chosen: dict[str, Any] = {}
+        """The call that the person is at: it stays chosen while newer ones push it down."""
         self.open = False
         self._client = client
         self._news: queue.Queue[stream.Item | NodesRead | Failure] = queue.Queue(WAITING)
@@ -137,15 +139,26 @@ class Top:
 
     def press(self, key: str, page: int) -> bool:
         """Do what a key says; False to leave."""
-        last = max(0, len(self.live.calls) - 1)
         moves = {"up": -1, "down": 1, "page up": -page, "page down": page}
-        if key in moves:
-            self.selected = min(last, max(0, self.selected + moves[key]))
+        if key in moves and not self.open:
+            ordered = self._ordered()
+            self.selected = min(max(0, len(ordered) - 1), max(0, self.selected + moves[key]))
+            self.chosen = ordered[self.selected] if ordered else {}
         elif key == "open":
-            self.open = bool(self.live.calls)
+            self.open = bool(self.chosen)
         elif key == "close":
             self.open = False
         return key != "quit"
+
+    def _ordered(self) -> list[dict[str, Any]]:
+        """All live calls, newest first, and our place among them: at the same call as before, wherever it is now."""
+        ordered = self.live.newest(len(self.live.calls))
+        if self.selected or self.open:  # who has not moved stays at the newest
+            places = [at for at, call in enumerate(ordered) if call["id"] == self.chosen.get("id")]
+            self.selected = places[0] if places else min(self.selected, max(0, len(ordered) - 1))
+        if not self.open and ordered:
+            self.chosen = ordered[self.selected]
+        return ordered
 
     def draw(self, height: int) -> RenderableType:
         """The whole screen."""
@@ -167,6 +180,7 @@ class Top:
             (f" {plain(self.live.why)}" if self.live.why else "", "dim"),
         )
         states = self.live.by_state()
+        line.truncate(48, overflow="ellipsis")
         line.append(f"   {len(self.live.calls)} calls ", style="bold")
         for state in ("new", "ringing", "answered", "bridged", "held"):
             line.append(f"  {states[state]} {state}", style=STATE_STYLE[state] if states[state] else "dim")
@@ -187,12 +201,16 @@ class Top:
         return table
 
     def _calls(self, space: int) -> RenderableType:
-        self.selected = min(self.selected, max(0, len(self.live.calls) - 1))
+        ordered = self._ordered()
+        if self.open:
+            # The last that was seen of it, if it has ended meanwhile.
+            fresh = self.live.calls.get(self.chosen["id"])
+            self.chosen = fresh or self.chosen
+            gone = "" if fresh else ", it has ended"
+            title = f"call{gone} (left arrow or Esc: back)"
+            return Panel(call_table(self.chosen), title=title, border_style="dim")
         skip = max(0, self.selected - space + 2)
-        rows = self.live.newest(space, skip)
-        if self.open and rows:
-            chosen = rows[min(self.selected - skip, len(rows) - 1)]
-            return Panel(call_table(chosen), title="call (left arrow or Esc: back)", border_style="dim")
+        rows = ordered[skip : skip + space]
         table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
         for column, width in (
             ("Call", 12),

@@ -5,8 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.commands.client import Client
 from api.commands.live import Live
-from api.commands.top import read_keys
+from api.commands.profile import Profile
+from api.commands.top import Top, read_keys
 
 
 def call(name: str, version: int, state: str = "answered") -> dict[str, Any]:
@@ -97,6 +99,47 @@ def test_the_newest_calls_come_first() -> None:
 
 def test_keys_are_told_apart_even_when_they_come_together() -> None:
     assert read_keys(b"\x1b[B\r\x1b\x1b[5~jXq") == ["down", "open", "close", "page up", "down", "quit"]
+
+
+def view_of(*names: str) -> Top:
+    with Client(Profile()) as client:
+        view = Top(client)
+    for version, name in enumerate(reversed(names), 1):
+        view.live.take(call(name, version))
+    view.draw(40)
+    return view
+
+
+def test_the_chosen_call_stays_chosen_while_newer_ones_push_it_down() -> None:
+    view = view_of("a", "b", "c")
+    view.press("down", 10)
+    assert view.chosen["id"] == "call_b"
+    view.live.take(call("newer", 99))
+    view.draw(40)
+    assert (view.chosen["id"], view.selected) == ("call_b", 2)
+
+
+def test_a_call_that_is_looked_at_stays_on_the_screen_after_its_end() -> None:
+    view = view_of("a")
+    view.press("open", 10)
+    view.live.take(call("a", 9, "ended"))
+    view.draw(40)
+    assert view.open
+    assert view.chosen["id"] == "call_a"
+    view.press("close", 10)
+    view.draw(40)
+    assert view.press("open", 10)
+    assert not view.press("quit", 10)
+
+
+def test_moving_never_leaves_the_list() -> None:
+    view = view_of("a", "b")
+    for _ in range(5):
+        view.press("page down", 10)
+    assert view.chosen["id"] == "call_b"
+    for _ in range(5):
+        view.press("up", 10)
+    assert view.chosen["id"] == "call_a"
 
 
 history = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30)
