@@ -49,6 +49,7 @@ export const isParked = (call: Call): boolean => call.legs.some((leg) => leg.par
 
 /** `Talking`, `Parked`, `On hold`: parked is the answered call that nobody took yet. */
 export function stateOfCall(call: Call): State {
+  if (call.merged_into) return { word: 'Joined another', tone: 'info', help: 'It became part of another call and goes on there', shape: 'ended' };
   if (call.in_doubt) return { word: 'In doubt', tone: 'attention', help: 'Its switch is out of reach; this is the last state we know', shape: 'doubt' };
   return callState(shownState(call));
 }
