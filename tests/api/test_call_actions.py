@@ -97,12 +97,12 @@ async def test_what_did_not_happen_is_said(
 ) -> None:
     async with connect() as api:
         node, call, key = await ready(api)
-        outcome = {"status": status, "code": "already_held", "detail": "the leg is on hold already"}
-        async with api.owner(node, lambda order: Outcome(order.id, **outcome)):
+        detail = "the leg is on hold already"
+        async with api.owner(node, lambda order: Outcome(order.id, status, "already_held", detail)):
             answer = await api.ask("POST", f"/v1/calls/{call.id}/hold", key)
         said = answer.json()
         assert answer.status_code == expected == said["status"]
-        assert said["code"] == "already_held" and said["detail"] == outcome["detail"]
+        assert said["code"] == "already_held" and said["detail"] == detail
         assert said["retryable"] is retryable
         assert answer.headers["content-type"] == "application/problem+json"
 
@@ -291,7 +291,10 @@ async def test_nodes_are_drained_resumed_compared_and_probed(connect: Connect) -
     async with connect() as api:
         node, operator = await api.node(), await api.operator_key()
         channels = [{"uuid": UUID, "direction": "inbound"}]
-        answers = {"node.channels": {"channels": channels}, "node.probe": {"round_trip_ms": 0.4}}
+        answers: dict[str, dict[str, object]] = {
+            "node.channels": {"channels": channels},
+            "node.probe": {"round_trip_ms": 0.4},
+        }
         async with api.owner(
             node, lambda order: Outcome(order.id, "done", result=answers.get(order.action, {}))
         ) as got:

@@ -6,9 +6,11 @@ reached behind their first look-up.
 """
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -31,7 +33,7 @@ from tests.api.harness import Running, connected
 from tests.api.test_tenants_apart import DOCUMENT, belongings
 
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
-OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
+OPERATIONS: list[Any] = [found.ok() for found in SCHEMA.get_all_operations()]  # type: ignore[union-attr]
 STREAMING = {"stream_sse"}
 """Their answers have no end; tests of their own read them."""
 # What ends things comes last, so that there is something to try the others on.
@@ -73,8 +75,6 @@ def known(running: Running, database_url: str, redis_url: str) -> Iterator[dict[
                 await stop.wait()
 
     with asyncio.Runner() as runner:
-        import threading
-
         loop = runner.get_loop()
         ready = loop.create_future()
         task = loop.create_task(control(ready))
@@ -143,7 +143,5 @@ def test_most_operations_succeeded_at_least_once() -> None:
 
 
 def test_the_document_that_was_tried_is_the_one_that_is_served(running: Running) -> None:
-    import httpx
-
     served = httpx.get(f"{running.url}/v1/openapi.json", trust_env=False)
     assert served.content == openapi.text()

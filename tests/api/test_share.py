@@ -44,7 +44,8 @@ async def test_those_who_come_meanwhile_share_the_next_reading() -> None:
 async def test_tenants_are_read_apart() -> None:
     store = Store()
     together = Together(store.read)
-    assert await asyncio.gather(together.get("one", "a"), together.get("two", "a")) == ["one/a", "two/a"]
+    one, two = await asyncio.gather(together.get("one", "a"), together.get("two", "a"))
+    assert (one, two) == ("one/a", "two/a")
     assert store.batches == [["a"], ["a"]]
 
 

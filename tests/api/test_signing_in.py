@@ -57,9 +57,14 @@ async def test_a_wrong_password_and_an_unknown_address_look_the_same(connect: Co
 async def test_an_unknown_address_costs_a_hash_too(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     async with connect() as api:
         passwords = api.services.access.passwords
-        checked = []
+        checked: list[str] = []
         check = passwords._check
-        monkeypatch.setattr(passwords, "_check", lambda *args: checked.append(args[0]) or check(*args))
+
+        def noting(password_hash: str, password: bytes) -> bool:
+            checked.append(password_hash)
+            return bool(check(password_hash, password))
+
+        monkeypatch.setattr(passwords, "_check", noting)
         await sign_in(api, "nobody-at-all@example.org", "whatever it is")
         assert len(checked) == 1 and checked[0].startswith("$argon2id$")
 
