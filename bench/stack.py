@@ -24,6 +24,7 @@ from core.clock import monotonic
 from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
 
 READY_S = 30.0
+HEARD_BYTES = 50_000
 
 
 class Child:
@@ -312,6 +313,12 @@ def rows(url: str, *statements: str) -> list[list[Any]]:
 def owned(stack: Stack) -> Callable[[], bool]:
     """Has a controller written its name on the switch?"""
     return lambda: bool(rows(stack.env["DATABASE_URL"], "select 1 from nodes where owner <> ''")[0])
+
+
+def hearers(stack: Stack) -> int:
+    """How many connections hear the calls of the simulated switch: one for each controller, and those of a test."""
+    said = json.loads(stack.esl("sim1", "sim stats"))
+    return sum(listener["sent"] > HEARD_BYTES for listener in said["listeners"].values())
 
 
 def owner_pid(stack: Stack) -> int:
