@@ -28,7 +28,8 @@ _NEEDLES: dict[str, bytes] = {}
 _MAX_NEEDLES = 4096
 """Names come from our own code, so a few hundred; the limit is for callers who pass names from outside."""
 
-_XML_HEADER = re.compile(rb"<([^\n]+?)>([^<>]*)</\1>")
+_XML_HEADER = re.compile(rb"<([^\n]{1,1024}?)>([^<>]*)</\1>")
+# A name has at most 1023 characters; without a limit a hostile line would be searched once for each of its signs.
 _XML_REFERENCE = re.compile(rb"&(?:#x([0-9A-Fa-f]{1,6})|#([0-9]{1,7})|(amp|lt|gt|quot|apos));")
 _XML_NAMED = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
 

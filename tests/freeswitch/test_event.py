@@ -1,6 +1,7 @@
 """Headers are found one by one, decoded after splitting, and no value can pass for a header."""
 
 import json
+import time
 
 import pytest
 from hypothesis import example, given
@@ -239,6 +240,14 @@ def test_header_names_that_are_no_xml_names_are_read() -> None:
 def test_what_is_no_xml_event_is_refused(raw: bytes) -> None:
     with pytest.raises(ProtocolError):
         Event.from_xml(raw)
+
+
+def test_a_hostile_line_of_xml_takes_no_longer_than_its_length_asks() -> None:
+    size = 200_000
+    for line in (b">" * size, b"<" * size, b"<a" + b">x" * size, b"<" + b"a>" * size + b"</" + b"a>" * size):
+        began = time.process_time()
+        Event.from_xml(b"<event><headers>\n" + line + b"\n</headers></event>")
+        assert time.process_time() - began < 2
 
 
 def test_entities_are_never_expanded() -> None:
