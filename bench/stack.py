@@ -24,7 +24,6 @@ from core.clock import monotonic
 from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
 
 READY_S = 30.0
-HEARD_BYTES = 50_000
 
 
 class Child:
@@ -315,10 +314,13 @@ def owned(stack: Stack) -> Callable[[], bool]:
     return lambda: bool(rows(stack.env["DATABASE_URL"], "select 1 from nodes where owner <> ''")[0])
 
 
-def hearers(stack: Stack) -> int:
-    """How many connections hear the calls of the simulated switch: one for each controller, and those of a test."""
-    said = json.loads(stack.esl("sim1", "sim stats"))
-    return sum(listener["sent"] > HEARD_BYTES for listener in said["listeners"].values())
+def present(stack: Stack) -> set[int]:
+    """The pids of the controllers that say that they live (a dead one is forgotten after some seconds)."""
+    import redis
+
+    with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
+        said = [client.get(key) for key in client.scan_iter("irisx:controller:*")]
+    return {int(json.loads(one)["pid"]) for one in said if one and json.loads(one)["nodes"]}
 
 
 def owner_pid(stack: Stack) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.stack import Child, Stack, hearers, owned, owner_of, owner_pid, rows, wait_until
+from bench.stack import Child, Stack, owned, owner_of, owner_pid, present, rows, wait_until
 from tests.faults.truth import Books, Ends
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -81,8 +81,8 @@ def test_the_kill_of_the_owning_controller_loses_and_doubles_nothing(stack: Stac
     for part in (0.3, 0.7):
         middle_of(ear, part)
         owner = owner_of(stack, controllers)
-        # Two controllers, and our own ear.
-        wait_until(lambda: hearers(stack) >= 3, "the other one stands by", 20)
+        wait_until(lambda: {one.pid for one in controllers} <= present(stack), "the other one stands by", 20)
+        time.sleep(1.0)  # it has dialled by then
         owner.kill()
         controllers.remove(owner)
         took = wait_until(lambda owner=owner: owner_pid(stack) not in (0, owner.pid), "an heir owns it", 10)
