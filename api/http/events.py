@@ -37,9 +37,12 @@ EVENT_TYPES: dict[str, str] = {
     "call.leg_ended": "A leg ended",
     "call.parked": "A leg waits, parked",
     "call.transferred": "A leg was transferred",
+    "call.transfer_failed": "A transfer did not come about",
     "call.merged": "The call became part of another one",
     "call.monitored": "Somebody listens in",
     "call.recording_started": "A recording began",
+    "call.recording_paused": "A recording was paused",
+    "call.recording_resumed": "A recording goes on",
     "call.recording_stopped": "A recording ended",
     "call.playback_started": "A sound began",
     "call.playback_stopped": "A sound ended",
@@ -53,6 +56,15 @@ EVENT_TYPES: dict[str, str] = {
     "conference.muted": "A member was muted",
     "conference.unmuted": "A member is heard again",
     "conference.ended": "A conference ended",
+    "node.created": "A switch was added",
+    "node.updated": "A switch's description was changed",
+    "node.deleted": "A switch was removed",
+    "node.owned": "A controller took over a switch",
+    "node.connected": "A switch is within reach",
+    "node.lost": "A switch is out of reach",
+    "node.active": "A switch takes calls again",
+    "node.draining": "A switch takes no new calls",
+    "node.drained": "A switch takes no new calls and has none left",
 }
 
 

@@ -48,6 +48,7 @@ class Operation(Struct, frozen=True, eq=False):
     name: str
     """The handler's name: the operationId."""
     description: str
+    query: QueryReader
     body: type | None = None
     body_optional: bool = False
     answers: Any = None
@@ -71,7 +72,6 @@ class Operation(Struct, frozen=True, eq=False):
     """A public operation that looks at the credential if there is one."""
     streaming: bool = False
     """The handler sends the response itself (server-sent events)."""
-    query: QueryReader = msgspec.UNSET  # type: ignore[assignment]  # set by `Group.operation`
 
     @property
     def members(self) -> frozenset[str]:

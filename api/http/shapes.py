@@ -8,7 +8,8 @@ from api.http.patterns import whole
 from core.access.roles import BUILT_IN, PERMISSIONS
 
 Name = Annotated[
-    str, Meta(min_length=1, max_length=120, pattern=whole(r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*"))
+    str,
+    Meta(min_length=1, max_length=120, pattern=whole(r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*")),
 ]
 """A name for people: something visible, no control characters."""
 Text = Annotated[str, Meta(max_length=1000, pattern=whole(r"[^\x00]*"))]

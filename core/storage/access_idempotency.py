@@ -2,9 +2,11 @@
 
 from msgspec import Struct
 
+from core.errors import Unavailable
 from core.storage.database import Connection
 
 KEEP_HOURS = 24
+CLAIM_TRIES = 5
 
 
 class Kept(Struct, frozen=True):
@@ -21,33 +23,37 @@ class Kept(Struct, frozen=True):
 
 
 async def claim(conn: Connection, *, tenant_id: str, actor: str, key: str, fingerprint: bytes) -> Kept | None:
-    """Take the key for a first request: None. Otherwise the record of the request that has it."""
-    taken = await conn.fetchval(
-        """insert into idempotency_keys (tenant_id, actor, key, fingerprint) values ($1, $2, $3, $4)
-           on conflict (tenant_id, actor, key) do update
-             set fingerprint = excluded.fingerprint, finished = false, status = 0, body = '', created_at = now()
-             where idempotency_keys.created_at < now() - make_interval(hours => $5)
-           returning true""",
-        tenant_id,
-        actor,
-        key,
-        fingerprint,
-        KEEP_HOURS,
-    )
-    if taken:
-        return None
-    row = await conn.fetchrow(
-        """select fingerprint, finished, extract(epoch from now() - created_at)::float8 as age_s,
-             status, body, media, location
-           from idempotency_keys where tenant_id = $1 and actor = $2 and key = $3""",
-        tenant_id,
-        actor,
-        key,
-    )
-    if row is None:
-        # Released between the two statements: the first request was refused, this one is the first now.
-        return await claim(conn, tenant_id=tenant_id, actor=actor, key=key, fingerprint=fingerprint)
-    return Kept(**dict(row))
+    """Take the key for a first request: None. Otherwise the record of the request that has it.
+
+    Raises `Unavailable` when neither comes about.
+    """
+    for _ in range(CLAIM_TRIES):
+        taken = await conn.fetchval(
+            """insert into idempotency_keys (tenant_id, actor, key, fingerprint) values ($1, $2, $3, $4)
+               on conflict (tenant_id, actor, key) do update
+                 set fingerprint = excluded.fingerprint, finished = false, status = 0, body = '', created_at = now()
+                 where idempotency_keys.created_at < now() - make_interval(hours => $5)
+               returning true""",
+            tenant_id,
+            actor,
+            key,
+            fingerprint,
+            KEEP_HOURS,
+        )
+        if taken:
+            return None
+        row = await conn.fetchrow(
+            """select fingerprint, finished, extract(epoch from now() - created_at)::float8 as age_s,
+                 status, body, media, location
+               from idempotency_keys where tenant_id = $1 and actor = $2 and key = $3""",
+            tenant_id,
+            actor,
+            key,
+        )
+        if row is not None:
+            return Kept(**dict(row))
+        # Given back between the two statements: the first request was refused, so ours may be the first now.
+    raise Unavailable("others use this key and give it back all the time", code="busy")
 
 
 async def keep(

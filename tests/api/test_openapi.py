@@ -10,11 +10,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import create_app
 from api.http import openapi
+from api.http.events import EVENT_TYPES
 from api.http.operation import PUBLIC, SIGNED_IN
 from api.http.problem_codes import CODES
 from api.http.table import OPERATIONS
 from core.access.roles import PERMISSIONS
 from core.config import Settings
+from core.telephony.orders import ON_CALLS, ON_NODES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = msgspec.json.decode(openapi.text())
@@ -124,6 +126,16 @@ def test_every_code_in_the_source_is_explained() -> None:
         for found in told.findall(path.read_text()):
             code = found[0] or found[1]
             assert code in CODES or code in not_ours, f"{path.name}: {code} is not in problem_codes.py"
+
+
+def test_every_type_of_entry_in_the_source_is_listed() -> None:
+    word = re.compile(r'"((?:call|conference|node)\.[a-z_]+[a-z])"')
+    files = [*(ROOT / "core/model").glob("*.py"), *(ROOT / "core/telephony").glob("*.py")]
+    files += [ROOT / "core/storage/nodes.py", ROOT / "api/http/timeline.py"]
+    actions = set(ON_CALLS) | set(ON_NODES)
+    for path in files:
+        for name in set(word.findall(path.read_text())) - actions:
+            assert name in EVENT_TYPES, f"{path.name}: {name} is not in events.py"
 
 
 def test_the_document_is_json_that_browsers_can_hold() -> None:
