@@ -1,6 +1,6 @@
 """The loopback endpoint: two channels back to back, ``-a`` called and ``-b`` arriving in a dialplan context."""
 
-from freeswitch.simulator import answering, codec, endpoints, lifecycle
+from freeswitch.simulator import answering, codec, identity, lifecycle
 from freeswitch.simulator import channel as ch
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
@@ -29,7 +29,7 @@ def make(
     a.set("channel_name", a.name)
     a.state = ch.INIT
     wanted = variables.get("origination_uuid")
-    a.profile = endpoints.outbound_profile(
+    a.profile = identity.outbound_profile(
         a,
         caller=caller,
         number_called=extension,
@@ -50,14 +50,14 @@ def make(
         rename(a, wanted)
     a.fire(at.CHANNEL_OUTGOING)
     if caller is not None:
-        for key, value in endpoints.link(a, caller).items():
+        for key, value in identity.link(a, caller).items():
             a.set(key, value)
         a.set("originating_leg_uuid", caller.uuid)
     a.set_many({key: value for key, value in variables.items() if value})
     a.set("originate_early_media", "false" if ch.is_true(variables.get("ignore_early_media")) else "true")
     a.set("originate_endpoint", "loopback")
     b = _other_half(a, extension, context, dialplan or "xml")
-    a.thread = switch.threads.spawn(_a_thread(a, b))
+    a.thread = switch.threads.spawn(_a_thread(a, b, list(variables)))
     a.driver = switch.threads.spawn(_couple(a, b))
     a.waiters.append(a.driver)
     b.waiters.append(a.driver)
@@ -95,6 +95,8 @@ def _other_half(a: Channel, extension: str, context: str, dialplan: str) -> Chan
         caller_id_number=own.caller_id_number if own else "",
         orig_caller_id_name=own.orig_caller_id_name if own else "",
         orig_caller_id_number=own.orig_caller_id_number if own else "",
+        callee_id_name=own.callee_id_name if own else "",
+        callee_id_number=own.callee_id_number if own else "",
         ani=own.ani if own else "",
         destination=extension,
         source="mod_loopback",
@@ -107,25 +109,26 @@ def _other_half(a: Channel, extension: str, context: str, dialplan: str) -> Chan
     b.set("session_id", str(b.session_id))
     b.set("channel_name", b.name)
     a.set("other_loopback_leg_uuid", b.uuid)
-    a.set("loopback_leg", "A")
     return b
 
 
-def _a_thread(a: Channel, b: Channel) -> Thread:
+def _a_thread(a: Channel, b: Channel, given: list[str]) -> Thread:
     a.enter(ch.INIT)
     profile, b.profile = b.profile, None
     codec.agree_loopback(b)
     b.profile = profile
-    for name, value in (
-        ("origination_uuid", a.get("origination_uuid")),
-        ("other_loopback_leg_uuid", a.uuid),
-        ("loopback_leg", "B"),
-    ):
-        b.set(name, value)
+    for name in given:
+        b.set(name, a.get(name))
+    b.set("other_loopback_leg_uuid", a.uuid)
+    b.set("loopback_leg", "B")
     b.thread = a.switch.threads.spawn(lifecycle.inbound_thread(b))
-    if a.state < ch.HANGUP:
-        a.aim(ch.ROUTING)
+    if b.down:
+        a.hang_up(b.hangup_cause)
+    a.set("loopback_leg", "A")
+    a.aim(ch.ROUTING)
     a.fire(at.CHANNEL_CREATE)
+    if b.answered:
+        answering.mark_answered(a)
     a.fire(at.CHANNEL_ORIGINATE)
     yield from lifecycle.states(a)
 
