@@ -3,12 +3,13 @@ what happened, or says that nothing did (404, 409, 503) or that nobody knows (50
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from api.http import orders
 from api.http.answer import Answer, json_answer
 from api.http.ask import Ask
-from api.http.calls import CALL, CallChanged, read_call, read_values
+from api.http.calls import CALL, CallChanged, CallerName, From, read_call, read_values
 from api.http.operation import Group, Path
 from api.http.patterns import whole
 from api.http.problem import bad_value
@@ -84,6 +85,8 @@ class Transfer(Body):
     mode: Literal["blind", "attended"] = "blind"
     leg: Uuid | None = None
     """The leg that goes (blind) or is held (attended)."""
+    from_: From | None = msgspec.field(name="from", default=None)
+    caller_name: CallerName | None = None
     timeout_s: Annotated[int, Meta(ge=1, le=120)] | None = None
 
 

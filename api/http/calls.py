@@ -150,14 +150,8 @@ async def originate_call(ask: Ask[Originate]) -> Answer:
     rings, is answered or fails is told by the call's state and by the stream."""
     body = ask.body
     node = await orders.choose_node(ask, body.node)
-    args: dict[str, str | int | bool | float | None] = {"to": body.to}
-    given = {
-        "from": body.from_,
-        "caller_name": body.caller_name,
-        "bridge_to": body.bridge_to,
-        "timeout_s": body.timeout_s,
-    }
-    args.update({name: value for name, value in given.items() if value is not None})
+    args = read_values(body)
+    args.pop("node", None)
     outcome = await orders.carry_out(ask, "call.originate", node=node, args=args)
     call_id = str(outcome.result.get("call_id", ""))
     call = await orders.call_after(ask, call_id, outcome)

@@ -9,7 +9,7 @@ from api.http import orders
 from api.http.answer import Answer, encode, json_answer
 from api.http.ask import Ask
 from api.http.call_actions import ACTS, Uuid
-from api.http.calls import NodeId
+from api.http.calls import CallerName, From, NodeId
 from api.http.lists import one_answer, page_answer
 from api.http.operation import Group, Path
 from api.http.patterns import whole
@@ -67,6 +67,9 @@ class Join(Body):
     call_id: CallId | None = None
     leg: Uuid | None = None
     to: PhoneOrTarget | None = None
+    from_: From | None = msgspec.field(name="from", default=None)
+    """For `to`: the number to show."""
+    caller_name: CallerName | None = None
 
 
 class NewConference(Body):
@@ -76,6 +79,9 @@ class NewConference(Body):
     call_id: CallId | None = None
     leg: Uuid | None = None
     to: PhoneOrTarget | None = None
+    from_: From | None = msgspec.field(name="from", default=None)
+    """For `to`: the number to show."""
+    caller_name: CallerName | None = None
     node: NodeId | None = None
     """For `to`: the switch to use; a call decides by itself."""
 
@@ -277,6 +283,10 @@ async def _add(ask: Ask[Any], room: str, body: Join | NewConference, node: str |
     else:
         where = await orders.choose_node(ask, node)
         args["to"] = body.to
+        if body.from_ is not None:
+            args["from"] = body.from_
+        if body.caller_name is not None:
+            args["caller_name"] = body.caller_name
     outcome = await orders.carry_out(ask, "conference.add", node=where, args=args, call_id=body.call_id or "")
     page = await conference_store.list_conferences_json(
         ask.services.database,

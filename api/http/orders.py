@@ -25,8 +25,9 @@ LOG = get_logger("orders")
 
 Args = dict[str, str | int | bool | float | None]
 
-DEADLINE_S = 10.0
-"""How long an order may take: the slowest (a new leg) is given up by the controller after 4 s and a margin."""
+DEADLINE_S = 15.0
+"""How long an order may take: the controller gives up waiting for a turn after 4 s, for a new leg after 4 s, and each
+other step after 3 s; an attended transfer has two of these."""
 AFTER_S = 1.0
 """How long to wait until the store shows what an order did; the writer's batch takes milliseconds."""
 AFTER_STEP_S = 0.02

@@ -16,7 +16,7 @@ from api.http.problem_codes import CODES
 from api.http.table import OPERATIONS
 from core.access.roles import PERMISSIONS
 from core.config import Settings
-from core.telephony.orders import ON_CALLS, ON_NODES
+from core.telephony.orders import AT_ONCE, IN_TURN, ON_NODES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = msgspec.json.decode(openapi.text())
@@ -132,7 +132,7 @@ def test_every_type_of_entry_in_the_source_is_listed() -> None:
     word = re.compile(r'"((?:call|conference|node)\.[a-z_]+[a-z])"')
     files = [*(ROOT / "core/model").glob("*.py"), *(ROOT / "core/telephony").glob("*.py")]
     files += [ROOT / "core/storage/nodes.py", ROOT / "api/http/timeline.py"]
-    actions = set(ON_CALLS) | set(ON_NODES)
+    actions = {*AT_ONCE, *IN_TURN, *ON_NODES}
     for path in files:
         for name in set(word.findall(path.read_text())) - actions:
             assert name in EVENT_TYPES, f"{path.name}: {name} is not in events.py"
