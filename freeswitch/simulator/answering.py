@@ -4,7 +4,7 @@ import re
 
 from freeswitch.simulator import channel as ch
 from freeswitch.simulator import origins as at
-from freeswitch.simulator import private, sip
+from freeswitch.simulator import private, sdp, sip, sip_in
 from freeswitch.simulator.channel import Channel
 
 _HOOK = re.compile(r"([^ :]*)(::| |:|)(.*)", re.DOTALL)
@@ -15,7 +15,7 @@ def pre_answer(channel: Channel) -> None:
     if channel.answered or channel.early or channel.down or channel.profile is None:
         return
     if channel.direction == "inbound" and channel.name.startswith("sofia/"):
-        sip.start_media(channel)
+        sip_in.start_media(channel)
         channel.set("endpoint_disposition", "EARLY MEDIA")
     mark_pre_answered(channel)
 
@@ -45,7 +45,7 @@ def ring_ready(channel: Channel) -> None:
         channel.profile_other.stamp("progress", now)
         channel.other_changed()
     if channel.direction == "inbound" and channel.get("sip_to_tag") is None:
-        channel.set("sip_to_tag", sip.tag(channel.switch.rng))
+        channel.set("sip_to_tag", sdp.tag(channel.switch.rng))
     channel.fire(at.CHANNEL_PROGRESS)
     run_hooks(channel, "ring")
     channel.set_call_state(ch.RINGING)
@@ -56,11 +56,11 @@ def answer(channel: Channel) -> None:
     if channel.answered or channel.down:
         return
     if not channel.early and channel.direction == "inbound" and channel.name.startswith("sofia/"):
-        sip.start_media(channel)
+        sip_in.start_media(channel)
     mark_answered(channel)
     channel.set("endpoint_disposition", "ANSWER")
     if channel.name.startswith("sofia/") and channel.direction == "inbound":
-        channel.switch.threads.after(0.002 + channel.switch.frame_delay(), sip.acknowledge, channel)
+        channel.switch.threads.after(0.002 + channel.switch.frame_delay(), sip_in.acknowledge, channel)
 
 
 def mark_answered(channel: Channel) -> None:

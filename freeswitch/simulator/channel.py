@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.headers import Headers
 from freeswitch.simulator.origins import Origin
-from freeswitch.simulator.profile import Profile
+from freeswitch.simulator.profile import PROFILE_NAMES, Profile
 from freeswitch.simulator.timing import Running, Thread
 from freeswitch.simulator.wire import Pair, Value, plain_line
 from freeswitch.words import CALL_STATES
@@ -37,7 +37,7 @@ class Channel(Headers):
     __slots__ = (
         "app_log", "application", "application_data", "bridge_uuid", "broken", "bugs", "conference",
         "created_us", "digits_dialed", "diverted", "driver", "dtmf", "errand", "extension", "held",
-        "hold_spans", "holders", "inbox", "initial", "locked", "muted", "parked", "partner",
+        "hold_spans", "holders", "inbox", "initial", "locked", "muted", "parked", "partner", "plan",
         "recordings", "rejoin", "rung", "script", "session_id", "stopping", "switch", "thread",
         "transferred", "waiters",
     )  # fmt: skip
@@ -70,6 +70,8 @@ class Channel(Headers):
         self.waiters: list[Running] = []
         """Threads that want to know when something about this channel changes."""
         self.extension: deque[tuple[str, str | None]] = deque()
+        self.plan: list[tuple[str, str | None]] = []
+        """Everything its extension had to execute, done or not: what a recovery would run again."""
         self.errand: Thread | None = None
         """What the thread does first in the next state without applications (a bridge, for example)."""
         self.rejoin: Thread | None = None
@@ -115,6 +117,20 @@ class Channel(Headers):
             return None
         value = found[0]
         return value if isinstance(value, str) else "ARRAY::" + "|:".join(value)
+
+    def look_up(self, name: str) -> str | None:
+        """Return what ``name`` means to FreeSWITCH: a variable (any case), a field of the caller profile, a global."""
+        value = self.get(name)
+        if value is not None:
+            return value
+        wanted = name.lower()
+        for have in self.variables:
+            if have.lower() == wanted:
+                return self.get(have)
+        field = PROFILE_NAMES.get(wanted)
+        if field is not None and self.profile is not None and (text := str(getattr(self.profile, field))):
+            return text
+        return self.switch.globals.get(name)
 
     def true(self, name: str) -> bool:
         """Say whether a variable reads as yes, in FreeSWITCH's sense (switch_true)."""

@@ -141,7 +141,7 @@ def _session(listener: Listener, line: str, lowered: str) -> bool:
         connect(listener)
         return True
     if lowered.startswith("getvar"):
-        value = channel.get(line.partition(" ")[2]) if channel is not None else None
+        value = channel.look_up(line.partition(" ")[2]) if channel is not None else None
         listener.reply(value or _NOT_FOUND)
         return True
     if lowered.startswith("myevents"):
@@ -247,11 +247,17 @@ def _sendevent(listener: Listener, message: Message) -> None:
     kind = event_type(word) or "CLONE"
     target = message.get("unique-id")
     if target is not None and (channel := switch.channels.get(target)) is not None:
-        channel.flags.add("event-queued")
+        # It goes into the session's own queue, which only a connection reads that diverts its events.
+        only = [one for one in channel.holders if one.controls(channel)] if channel.diverted else []
+        where = at.origin(kind, *at.SENDEVENT)
+        switch.desk.fire(where, front=message.pairs(), body=message.body, only=only)
         listener.reply(f"+OK {event_uuid}")
         return
     subclass = message.get("Event-Subclass") or "" if kind == "CUSTOM" else ""
     front = message.pairs()
+    if subclass:
+        # The subclass leads: it is set again when the event is given its type.
+        front.sort(key=lambda pair: pair[0].lower() != "event-subclass")
     switch.desk.fire(at.origin(kind, *at.SENDEVENT, subclass), front=front, body=message.body)
     listener.reply(f"+OK {event_uuid}")
 

@@ -269,11 +269,13 @@ def conference(channel: Channel, data: str) -> Thread:
     member.hear = "deaf" not in flags
     member.moderator = "moderator" in flags
     channel.set("app_session_uuid", room.uuid)
+    codec.read_as(channel, "L16")
     channel.set("conference_member_id", str(member.number))
     channel.set("conference_moderator", "true" if member.moderator else "false")
     channel.set("conference_ghost", "false")
     channel.set("conference_uuid", room.uuid)
-    codec.read_as(channel, "L16")
+    number = channel.profile.caller_id_number if channel.profile else ""
+    channel.set("conference_call_key", f"conference_{name}_{room.domain}_{number}")
     room.members[member.number] = member
     channel.conference = member
     room.fire("add-member", member)
@@ -300,6 +302,7 @@ def _leave(channel: Channel, member: Member) -> None:
         room.give_floor(None)
     del room.members[member.number]
     channel.conference = None
+    channel.set("conference_call_key", None)
     room.presence()
     room.fire("del-member", member)
     if "conference-transfer" not in channel.flags:

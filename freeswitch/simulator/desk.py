@@ -33,6 +33,7 @@ class Taker(Protocol):
     """A connection that may take events."""
 
     def offer(self, event: "Fired") -> None: ...
+    def take(self, event: "Fired") -> None: ...
 
 
 class Fired:
@@ -173,7 +174,7 @@ class Desk:
         self.lose_every = 0
         self.lost = 0
         self._since_lost = 0
-        self.dispatch: Callable[[Fired, list[Taker]], None] | None = None
+        self.dispatch: Callable[[Fired, Sequence[Taker]], None] | None = None
         """Set while event dispatch is stuck (`faults`): what would be delivered goes here."""
 
     def choose_with(self, choose: Callable[[str], list[Taker]]) -> None:
@@ -233,14 +234,18 @@ class Desk:
         after: Sequence[Pair] = (),
         body: str | None = None,
         stamp: tuple[int, str] | None = None,
+        only: Sequence[Taker] | None = None,
     ) -> None:
         """Fire an event: ``front`` stands before the standard headers, ``before`` and ``after`` around the
-        channel's, ``stamp`` is what `stamp` gave if the event was created earlier than now."""
+        channel's, ``stamp`` is what `stamp` gave if the event was created earlier than now; with ``only``
+        nobody else gets it, and those whether or not they asked for it."""
         if stamp is None:
             self._seq += 1
             seq = self._seq
         self.fired += 1
-        takers = self._takers_of(origin.kind if origin.subclass else origin.event)
+        takers = (
+            only if only is not None else self._takers_of(origin.kind if origin.subclass else origin.event)
+        )
         if not takers:
             return
         if self.lose_every:
@@ -253,6 +258,10 @@ class Desk:
         event = Fired(self, origin, source, stamp or (seq, self._clock.lines()), front, before, after, body)
         if self.dispatch is not None:
             self.dispatch(event, takers)
+            return
+        if only is not None:
+            for taker in only:
+                taker.take(event)
             return
         for taker in takers:
             taker.offer(event)

@@ -234,9 +234,11 @@ def stay_parked(channel: Channel, until: Callable[[], bool] = lambda: False) -> 
 def take_digit(channel: Channel) -> str:
     """Take the next key out of the channel's queue and say so (DTMF)."""
     digit, duration, source = channel.dtmf.popleft()
-    channel.set("last_dtmf_duration", str(duration))
     channel.digits_dialed += digit
-    channel.fire(
-        at.DTMF, after=(("DTMF-Digit", digit), ("DTMF-Duration", str(duration)), ("DTMF-Source", source))
-    )
+    if channel.true("sensitive_dtmf"):
+        return digit
+    after = (("DTMF-Digit", digit), ("DTMF-Duration", str(duration)), ("DTMF-Source", source))
+    # Diverted, it is for the connection that controls the call, whatever that has subscribed to.
+    only = [one for one in channel.holders if one.controls(channel)] if channel.diverted else None
+    channel.switch.desk.fire(at.DTMF, channel, after=after, only=only)
     return digit

@@ -2,7 +2,7 @@
 
 from freeswitch.simulator import channel as ch
 from freeswitch.simulator import origins as at
-from freeswitch.simulator import sip
+from freeswitch.simulator import sip_in
 from freeswitch.simulator.channel import Channel
 
 
@@ -16,7 +16,7 @@ def hold(channel: Channel) -> None:
     if channel.profile is not None:
         channel.profile.stamp("last_hold", now)
     channel.hold_spans.append([now, 0])
-    sip.reoffer(channel)
+    sip_in.reoffer(channel)
     channel.fire(at.CHANNEL_HOLD)
 
 
@@ -31,7 +31,7 @@ def unhold(channel: Channel) -> None:
     span[1] = now
     if channel.profile is not None:
         channel.profile.stamp("hold_accum", channel.profile.hold_accum + now - span[0])
-    sip.reoffer(channel)
+    sip_in.reoffer(channel)
     channel.fire(at.CHANNEL_UNHOLD)
     channel.switch.threads.after(channel.switch.frame_delay(), _active_again, channel)
 

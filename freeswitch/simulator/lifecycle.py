@@ -80,7 +80,8 @@ def _stay(channel: Channel, state: int) -> Thread:
 def _routing(channel: Channel) -> Thread:
     channel.enter(ch.ROUTING)
     if channel.direction == "outbound" and not channel.profile_dialplan():
-        # Our own call: nothing to look up, wait for what originate decides.
+        # Our own call: nothing to look up, wait for what originate decides. A refusal may be faster.
+        yield 0.0
         channel.aim(ch.CONSUME_MEDIA)
         return
     channel.set("call_uuid", channel.uuid)
@@ -103,6 +104,7 @@ def _routing(channel: Channel) -> Thread:
         return
     channel.extension.clear()
     channel.extension.extend(later)
+    channel.plan = list(later)
     transfer.turn_round(channel)
     channel.aim(ch.EXECUTE)
 

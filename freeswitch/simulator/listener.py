@@ -158,6 +158,15 @@ class Listener:
             return
         self.enqueue(event.frame(self.interest.form))
 
+    def take(self, event: Fired) -> None:
+        """Take an event that was diverted to this connection, past subscriptions and filters."""
+        if not self.closed and self.interest.enabled:
+            self.enqueue(event.frame(self.interest.form))
+
+    def controls(self, channel: Channel) -> bool:
+        """Say whether this is the connection that controls ``channel``."""
+        return self.channel is channel
+
     def _mine(self, event: Fired) -> bool:
         # With a uuid that was already gone there is no session to compare with: everything that has a
         # uuid passes. FreeSWITCH really does that (facts 0.9).

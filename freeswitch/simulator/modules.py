@@ -5,6 +5,8 @@ import importlib
 _MODULES = (
     "apps",
     "apps_media",
+    "apps_digits",
+    "apps_record",
     "apps_listen",
     "bridge",
     "conference",

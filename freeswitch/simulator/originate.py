@@ -164,6 +164,7 @@ def send_to(channel: Channel, destination: str, dialplan: str, context: str) -> 
     if destination.startswith("&"):
         name, _, data = destination[1:].partition("(")
         channel.extension.append((name, data.removesuffix(")") or None))
+        channel.plan = list(channel.extension)
         if channel.answered:
             channel.set("endpoint_disposition", "ANSWER")
         transfer.turn_round(channel)

@@ -129,6 +129,7 @@ COMMAND_HOOK = origin(
 COMMAND_BLEG = origin("COMMAND", "switch_ivr_async.c", "switch_ivr_broadcast", 5699)
 COMMAND_ALEG = origin("COMMAND", "switch_ivr_async.c", "switch_ivr_broadcast", 5731)
 COMMAND_HANGUP = origin("COMMAND", "switch_ivr_async.c", "switch_ivr_broadcast", 5754)
+SHUTDOWN = origin("SHUTDOWN", "switch_core.c", "switch_core_destroy", 3024)
 PRIVATE_COMMAND = origin("PRIVATE_COMMAND", "switch_ivr.c", "switch_ivr_parse_next_event", 804)
 RECORD_START = origin("RECORD_START", "switch_ivr_async.c", "record_callback", 1481)
 RECORD_STOP = origin("RECORD_STOP", "switch_ivr_async.c", "send_record_stop_event", 1240)

@@ -4,7 +4,7 @@ They stand outside FreeSWITCH: what they do reaches a channel only as SIP would 
 BYE, CANCEL, a refusal, a telephone-event).
 """
 
-from freeswitch.simulator import answering, codec, sip
+from freeswitch.simulator import answering, codec, keys, sip
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.scripts import Person
 from freeswitch.simulator.timing import Thread
@@ -97,17 +97,10 @@ def _talk(channel: Channel, person: Person) -> Thread:
         ):
             break
         for key in digits.keys:
-            press(channel, key)
+            keys.press(channel, key, samples=KEY_SAMPLES)
             if not (yield from _sleep(channel, KEY_GAP_S)):
                 return
     if talk == float("inf"):
         return
     if (yield from _sleep(channel, began + talk - switch.monotonic())):
         answering.far_end_hangs_up(channel)
-
-
-def press(channel: Channel, key: str, source: str = "RTP", samples: int = KEY_SAMPLES) -> None:
-    """Let a key of the far end reach the channel."""
-    if not channel.down:
-        channel.dtmf.append((key, samples, source))
-        channel.wake()

@@ -39,7 +39,7 @@ def expand(channel: Channel, text: str) -> str:
     """Replace ``${name}`` by channel variables, then globals, as switch_channel_expand_variables does."""
     if "${" not in text:
         return text
-    return _VARIABLE.sub(lambda m: channel.get(m[1]) or channel.switch.globals.get(m[1], ""), text)
+    return _VARIABLE.sub(lambda m: channel.look_up(m[1]) or "", text)
 
 
 def cause_of(text: str | None) -> str:

@@ -44,6 +44,20 @@ _TAIL = (("Screen-Bit", "true"), ("Privacy-Hide-Name", "false"), ("Privacy-Hide-
 _COPIED = tuple(field for _, field in _FIELDS) + tuple(field for _, field in TIMES)
 
 
+PROFILE_NAMES = {
+    **{field: field for field in (
+        "dialplan", "username", "caller_id_name", "caller_id_number", "orig_caller_id_name",
+        "orig_caller_id_number", "callee_id_name", "callee_id_number", "ani", "aniii", "network_addr", "rdnis",
+        "uuid", "source", "transfer_source", "context",
+    )},
+    "destination_number": "destination", "chan_name": "channel_name", "profile_index": "index",
+    "profile_created_time": "profile_created", "created_time": "created", "answered_time": "answered",
+    "progress_time": "progress", "progress_media_time": "progress_media", "hungup_time": "hungup",
+    "transferred_time": "transferred",
+}  # fmt: skip
+"""Names by which expansions and ``uuid_getvar`` reach fields of the profile (switch_caller_get_field_by_name)."""
+
+
 class Profile:
     """One profile. Change it through `set` and `stamp`, so that the rendered text is thrown away."""
 

@@ -14,9 +14,9 @@ import sys
 import msgspec
 import trio
 
-from freeswitch.simulator import api, commands, executing, faults, modules, outbound
+from freeswitch.simulator import commands, faults, machine, outbound
+from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.dialplan import Dialplan
 from freeswitch.simulator.listener import Listener
 from freeswitch.simulator.settings import SimulatorSettings
 from freeswitch.simulator.switch import Switch
@@ -45,18 +45,9 @@ class Simulator:
 
     def _begin(self) -> None:
         core_uuid = "" if self.restarts else self.settings.core_uuid
-        self.switch = Switch(
+        switch = self.switch = machine.assemble(
             self.settings, trio.current_time, self._earlier, core_uuid=core_uuid, rng=self.rng
         )
-        switch = self.switch
-        modules.load()
-        dialplan = Dialplan(self.settings.contexts)
-        switch.route = dialplan.route
-        switch.run_application = lambda channel, name, data: switch.threads.spawn(
-            executing.execute(channel, name, data)
-        )
-        switch.run_api = lambda line: api.run_line(switch, line)
-        switch.on_log = self._log
         switch.on_stop = self._stop
         switch.connect_out = self.connect_out
         switch.control = self
@@ -160,21 +151,10 @@ class Simulator:
 
     # -- the machine ---------------------------------------------------------------------------------
 
-    def _log(self, level: int, text: str, file: str, function: str, line: int, user: str) -> None:
-        data = text.encode("utf-8", "surrogateescape")
-        head = (
-            f"Content-Type: log/data\nContent-Length: {len(data)}\nLog-Level: {level}\nText-Channel: 0\n"
-            f"Log-File: {file}\nLog-Func: {function}\nLog-Line: {line}\nUser-Data: {user}\n\n"
-        ).encode()
-        for listener in list(self.switch.listeners.values()):
-            listener.log_line(level, head, data)
-
     def _stop(self, how: str) -> None:
         """Go away (`fsctl shutdown`); ``restart`` comes back with a new Core-UUID."""
-        from freeswitch.simulator import origins as at
-
         switch = self.switch
-        switch.desk.fire(at.origin("SHUTDOWN", "switch_core.c", "switch_core_destroy", 3024), before=(("Event-Info", "System Shutting Down"),))  # fmt: skip
+        switch.desk.fire(at.SHUTDOWN, before=(("Event-Info", "System Shutting Down"),))
         if how == "restart":
             self.restart(notice="The system is being shut down.\n")
             return

@@ -47,12 +47,13 @@ class Switch:
         *,
         core_uuid: str = "",
         rng: random.Random | None = None,
+        now_us: int | None = None,
     ) -> None:
         self.settings = settings
         self.rng = rng or random.Random(settings.seed)
         self.monotonic = monotonic
         self.threads = Threads(monotonic, on_earlier)
-        self.clock = Clock(monotonic, self.rng)
+        self.clock = Clock(monotonic, self.rng, now_us=now_us)
         self.core_uuid = core_uuid or self.new_uuid()
         self.started = monotonic()
         self.started_us = self.clock.now_us()

@@ -38,11 +38,19 @@ def gmt_text(at_us: int) -> str:
 class Clock:
     """Wall time in microseconds that advances with ``monotonic`` (seconds) in ticks."""
 
-    def __init__(self, monotonic: Callable[[], float], rng: random.Random, tick_us: int = 20_000) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        rng: random.Random,
+        tick_us: int = 20_000,
+        now_us: int | None = None,
+    ) -> None:
+        """``now_us`` is what the wall shows now, in microseconds; None reads the machine's clock."""
         self.monotonic = monotonic
         self._rng = rng
         self._tick_us = tick_us
-        self._zero_us = time.time_ns() // 1000 - round(monotonic() * 1e6)
+        now_us = time.time_ns() // 1000 if now_us is None else now_us
+        self._zero_us = now_us - round(monotonic() * 1e6)
         self._tick = -1
         self._stamp = 0
         self._lines = ""

@@ -1,7 +1,7 @@
 """Inbound calls: one INVITE, and the streams of callers who come by themselves."""
 
 from freeswitch.simulator import channel as ch
-from freeswitch.simulator import codec, lifecycle, names, people, sip
+from freeswitch.simulator import codec, lifecycle, names, people, sip_in
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.profile import Profile
 from freeswitch.simulator.scripts import Caller, Person, Traffic, Visit
@@ -37,7 +37,7 @@ def call_in(switch: Switch, caller: Caller, person: Person, *, uuid: str = "") -
         channel_name=channel.name,
     )
     channel.initial = (caller.destination, "XML", channel.profile.context)
-    sip.arrive(channel, caller)
+    sip_in.arrive(channel, caller)
     codec.agree(channel)
     channel.thread = switch.threads.spawn(lifecycle.inbound_thread(channel))
     channel.driver = switch.threads.spawn(people.caller(channel, person))

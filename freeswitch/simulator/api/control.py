@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from freeswitch.simulator import faults, people, recovery, registrations, traffic
+from freeswitch.simulator import faults, keys, recovery, registrations, traffic
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.scripts import Caller, Digits, Person, Rule, Span
 from freeswitch.simulator.switch import Refused
@@ -142,7 +142,7 @@ def _callee(call: Call, words: list[str]) -> str:
 def _press(call: Call, words: list[str]) -> str:
     channel = call.switch.channels[words[0]]
     for key in words[1]:
-        people.press(channel, key)
+        keys.press(channel, key)
     return "+OK\n"
 
 

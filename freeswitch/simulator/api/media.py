@@ -7,7 +7,7 @@ from freeswitch.simulator import recording
 from freeswitch.simulator.api import Call, command, split_words
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.dialstring import assignments
-from freeswitch.simulator.sip import reoffer
+from freeswitch.simulator.sip_in import reoffer
 
 _RECORD_USAGE = "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
 _AUDIO_USAGE = "-USAGE: <uuid> [start [read|write] [mute|level <level>]|stop]\n"

@@ -44,8 +44,9 @@ def echo(call: Call) -> str:
 
 def _expanded(call: Call, text: str, channel: Channel | None) -> str:
     def value(found: re.Match[str]) -> str:
-        got = channel.get(found[1]) if channel is not None else None
-        return got if got is not None else call.switch.globals.get(found[1], "")
+        if channel is not None:
+            return channel.look_up(found[1]) or ""
+        return call.switch.globals.get(found[1], "")
 
     return re.sub(r"\$\$?\{([^}{]*)\}", value, text)
 

@@ -1,6 +1,6 @@
 """The uuid_* family: commands about one channel."""
 
-from freeswitch.simulator import answering, holding, people, private
+from freeswitch.simulator import answering, holding, keys, private
 from freeswitch.simulator import origins as at
 from freeswitch.simulator import transfer as transfer_module
 from freeswitch.simulator.api import Call, command
@@ -110,7 +110,7 @@ def getvar(call: Call) -> str:
     channel = _channel(call, words[0])
     if channel is None:
         return NO_CHANNEL
-    return channel.get(words[1]) or "_undef_"
+    return channel.look_up(words[1]) or "_undef_"
 
 
 @command("uuid_dump")
@@ -221,8 +221,11 @@ def send_dtmf(call: Call) -> str:
     words = call.words(2)
     if len(words) < 2:
         return "-USAGE: <uuid> <dtmf_data>\n"
-    if _channel(call, words[0]) is None:
+    channel = _channel(call, words[0])
+    if channel is None:
         return "-ERR Cannot locate session!\n"
+    if not keys.send(channel, words[1]):
+        return "-ERR Operation failed\n"
     return f"+OK {words[0]} sent DTMF {words[1]}.\n"
 
 
@@ -234,11 +237,7 @@ def recv_dtmf(call: Call) -> str:
     channel = _channel(call, words[0])
     if channel is None:
         return "-ERR Cannot locate session!\n"
-    keys, _, length = words[1].partition("@")
-    samples = int(length) * 8 if length.isdigit() else 2000
-    for key in keys:
-        if key in "0123456789*#ABCDabcd":
-            people.press(channel, key, "APP", samples)
+    keys.receive(channel, words[1])
     return f"+OK {words[0]} received DTMF {words[1]}.\n"
 
 
