@@ -192,7 +192,8 @@ class Bus:
         try:
             await self.redis.publish(FRESH + tenant_id, _encode(list(entries)))
         except (RedisError, OSError):
-            self.unshown += len(entries)  # `_listen` says that the bus is away; readers find them in the store
+            # `_listen` says that the bus is away; readers find them in the store.
+            self.unshown += len(entries)
 
     @asynccontextmanager
     async def follow(self, tenant_id: str) -> AsyncIterator[Follower]:

@@ -28,7 +28,9 @@ def digits(value: object) -> str:
 
 def caller_name(value: object) -> str:
     """A name for people, in any script."""
-    return _matching(_NAME, value, "caller_name", "at most 80 characters without quotation marks, brackets or commas")
+    return _matching(
+        _NAME, value, "caller_name", "at most 80 characters without quotation marks, brackets or commas"
+    )
 
 
 def number(value: object, field: str = "from") -> str:

@@ -2236,6 +2236,10 @@ export interface components {
             leg: string | null;
             /** @default null */
             to: string | null;
+            /** @default null */
+            from: string | null;
+            /** @default null */
+            caller_name: string | null;
         };
         /** KeyChange */
         KeyChange: {
@@ -2457,6 +2461,7 @@ export interface components {
          * @description Call a supervisor and let them hear a leg (`listen`), speak to it alone (`whisper`) or to all (`barge`).
          */
         Monitor: {
+            /** @description A number (`+442071234567`, `1000`) or a registered phone (`user:NAME`, `user:NAME@domain`). */
             to: string;
             /**
              * @default listen
@@ -2503,6 +2508,10 @@ export interface components {
             leg: string | null;
             /** @default null */
             to: string | null;
+            /** @default null */
+            from: string | null;
+            /** @default null */
+            caller_name: string | null;
             /** @default null */
             node: string | null;
         };
@@ -2616,6 +2625,7 @@ export interface components {
          * @description A call to place.
          */
         Originate: {
+            /** @description A number (`+442071234567`, `1000`) or a registered phone (`user:NAME`, `user:NAME@domain`). */
             to: string;
             /** @default null */
             bridge_to: string | null;
@@ -2860,6 +2870,7 @@ export interface components {
         };
         /** Transfer */
         Transfer: {
+            /** @description A number (`+442071234567`, `1000`) or a registered phone (`user:NAME`, `user:NAME@domain`). */
             to: string;
             /**
              * @default blind
@@ -2868,6 +2879,10 @@ export interface components {
             mode: "attended" | "blind";
             /** @default null */
             leg: string | null;
+            /** @default null */
+            from: string | null;
+            /** @default null */
+            caller_name: string | null;
             /** @default null */
             timeout_s: number | null;
         };
