@@ -42,7 +42,8 @@ def length_s(path: str) -> float | None:
         with wave.open(str(file), "rb") as sound:
             return sound.getnframes() / sound.getframerate()
     except (wave.Error, OSError, EOFError):
-        return 1.0
+        # A .wav that is none cannot be opened, as really; other formats are not read here and last a second.
+        return None if file.suffix == ".wav" else 1.0
 
 
 def play(

@@ -1,6 +1,11 @@
 """Dial strings: ``<a=b>{c=d}[e=f]sofia/x/1@y,[..]user/2|loopback/3`` taken apart. Pure."""
 
+import re
+
 import msgspec
+
+_ESCAPED = re.compile(r"""\\(['"\\])""")
+"""The third reading of a variable's value; each takes one backslash away."""
 
 
 class Leg(msgspec.Struct, frozen=True):
@@ -71,7 +76,7 @@ def assignments(text: str) -> dict[str, str]:
     for part in _split(text, separator, keep=False):
         name, equals, value = part.partition("=")
         if equals and name.strip():
-            found[name.strip()] = value
+            found[name.strip()] = _ESCAPED.sub(r"\1", value)
     return found
 
 

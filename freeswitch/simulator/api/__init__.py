@@ -57,6 +57,10 @@ def command(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
+ESCAPED = ("'", '"', "\\")
+"""What a backslash protects, and then leaves (cleanup_separated_string in switch_utils.c); before others it stays."""
+
+
 def split_words(text: str, limit: int = -1) -> list[str]:
     """Split at spaces outside single quotes, as switch_separate_string does; quotes go away."""
     words: list[str] = []
@@ -65,7 +69,11 @@ def split_words(text: str, limit: int = -1) -> list[str]:
     n = 0
     while n < len(text):
         letter = text[n]
-        if letter == "'" and (quoted or not current):
+        if letter == "\\" and text[n + 1 : n + 2] in ESCAPED:
+            n += 1
+            current.append(text[n])
+            begun = True
+        elif letter == "'" and (quoted or not current):
             quoted = not quoted
             begun = True
         elif letter == " " and not quoted:
