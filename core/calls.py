@@ -61,6 +61,7 @@ class Ledger:
         self._some = trio.Event()
         self._idle = trio.Event()
         self._spool: Spool | None = None
+        self._disk = trio.Lock()
         self.away = False
         """True while the store does not take our facts."""
         self.written = 0
@@ -163,7 +164,8 @@ class Ledger:
                 self._spool = await trio.to_thread.run_sync(
                     Spool.open_for, self._folder, self.node, self._owner
                 )
-            await trio.to_thread.run_sync(self._spool.append, records)
+            async with self._disk:
+                await trio.to_thread.run_sync(self._spool.append, records)
         except OSError as exc:
             LOG.error("facts stay in memory: the disk takes none", node=self.node, error=exc.strerror)
             return
@@ -175,23 +177,37 @@ class Ledger:
         delay = FIRST_RETRY_S
         records, mark = await trio.to_thread.run_sync(spool.peek, BATCH)
         while not await self._write([_decode(record) for record in records]):
-            with trio.move_on_after(delay):
-                await self._some.wait()
-                self._some = trio.Event()
-                if spool is self._spool and self._changes:
-                    await self._to_disk(len(self._changes))
-                await trio.sleep(delay)
+            await trio.sleep(delay)
             delay = min(delay * 2, MAX_RETRY_S)
-        await trio.to_thread.run_sync(spool.taken, mark)
+        async with self._disk:
+            await trio.to_thread.run_sync(spool.taken, mark)
         return len(records)
 
     async def _ride_out(self) -> None:
         """The store is away: write the spool until it is empty, in order, before anything newer."""
-        while self._spool is not None and self._spool:
-            await self._write_some(self._spool)
-            if self._changes:
-                # Newer facts queue behind those on disk.
-                await self._to_disk(len(self._changes))
+        superseded: Superseded | None = None
+        async with trio.open_nursery() as nursery:
+            # An attempt to write may take seconds; what comes meanwhile must not wait for it in memory.
+            nursery.start_soon(self._keep_spooling)
+            try:
+                while self._spool is not None and self._spool:
+                    await self._write_some(self._spool)
+            except Superseded as exc:
+                superseded = exc  # raised below: a nursery would wrap it
+            nursery.cancel_scope.cancel()
+        if superseded is not None:
+            raise superseded
         # A failing disk left them in memory: `run` writes them as soon as the store takes them.
         if self.away:
             await trio.sleep(FIRST_RETRY_S)
+
+    async def _keep_spooling(self) -> None:
+        """Newer facts queue behind those on disk."""
+        while True:
+            if self._changes:
+                await self._to_disk(len(self._changes))
+            if not self._changes:
+                self._some = trio.Event()
+                await self._some.wait()
+            else:
+                await trio.sleep(FIRST_RETRY_S)  # the disk takes none
