@@ -6,14 +6,11 @@ parts live as long as the lifespan does.
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from litestar import Litestar, Request, Response, asgi
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
@@ -30,10 +27,10 @@ from api.http.pipeline import PROBLEM, Endpoint
 from api.http.problem import Refused, encode_problem, problem_of
 from api.http.ratelimit import Limit, RateLimits
 from api.http.request_id import request_id_of
+from api.http.server import GRACE_S, server_of
 from api.http.services import Services
 from api.http.stream_ws import StreamSocket
 from api.http.table import OPERATIONS
-from api.http.wire import Http, Socket
 from core.access.passwords import Passwords
 from core.access.service import Access
 from core.access.tokens import NoSecret
@@ -44,16 +41,12 @@ from core.logs import get_logger, set_up
 from core.storage import access_idempotency, access_sessions
 from core.storage.database import Database
 
+__all__ = ["Application", "create_app", "serve", "server_of"]
+
 LOG = get_logger("api")
 
 CONNECTIONS = 10
 """To Postgres, for each API process: more wait for a core than for a connection."""
-DRAIN_S = 1.0
-"""How long we say "not ready" before we stop accepting: load balancers look about once a second."""
-GRACE_S = 10.0
-"""How long running requests may take to finish when we stop."""
-KEEP_ALIVE_S = 20
-MAX_WS_MESSAGE = 16 * 1024
 NOTE_USES_S = 5.0
 PRUNE_S = 3600.0
 
@@ -129,6 +122,11 @@ class Application:
             finally:
                 services.drain()
                 await services.access.write_uses()
+
+    def drain(self) -> None:
+        """Stop being ready, while what has begun is finished."""
+        if self.services is not None:
+            self.services.drain()
 
     def _route(self, operation: Operation) -> HTTPRouteHandler:
         """The operation as a route of Litestar's.
@@ -246,64 +244,6 @@ async def _chores(services: Services) -> None:
 async def _end(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-class Server(uvicorn.Server):
-    """uvicorn, ending in order: first not ready, then no new connections, then done."""
-
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
-        super().__init__(config)
-        self._application = application
-        self._stopping: asyncio.Task[None] | None = None
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        for number in numbers:
-            loop.add_signal_handler(number, partial(self.stop, number))
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """Stop in order; a second time: at once."""
-        if self._stopping is not None:
-            self.should_exit = self.force_exit = True
-            return
-        LOG.info("stopping", signal=signal.Signals(number).name)
-        self._stopping = asyncio.get_running_loop().create_task(self._stop())
-
-    async def _stop(self) -> None:
-        if self._application.services is not None:
-            self._application.services.drain()
-            await asyncio.sleep(DRAIN_S)
-        self.should_exit = True
-
-
-def server_of(application: Application, **options: Any) -> Server:
-    """A server for ``application``, not started. ``options`` are uvicorn's (host, port, uds, fd)."""
-    config = uvicorn.Config(
-        application,
-        http=Http,
-        ws=Socket,
-        loop="uvloop",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=round(GRACE_S),
-        ws_max_size=MAX_WS_MESSAGE,
-        # Compressing for each client would undo "encode once", and mixes secrets with what others chose.
-        ws_per_message_deflate=False,
-        backlog=2048,
-        **options,
-    )
-    return Server(config, application)
 
 
 def serve(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from api.commands import (
     events,
     login,
     nodes,
+    one_call,
     processes,
     replay,
     status,
@@ -38,7 +39,7 @@ app.command(rich_help_panel=_RUN)(processes.controller)
 app.command(rich_help_panel=_RUN)(processes.api)
 app.command(rich_help_panel=_RUN)(processes.simulator)
 app.command("calls", rich_help_panel=_CALLS)(calls.list_calls)
-app.add_typer(calls.call_app, name="call", rich_help_panel=_CALLS)
+app.add_typer(one_call.call_app, name="call", rich_help_panel=_CALLS)
 app.command(rich_help_panel=_CALLS)(calls.originate)
 app.command(rich_help_panel=_LOOK)(status.status)
 app.command(rich_help_panel=_LOOK)(top.top)

@@ -4,16 +4,10 @@ Everything that comes goes through one bounded queue to the drawing thread, whic
 stream's thread waits when the queue is full; the API then tells us of a gap, and we list again.
 """
 
-import os
 import queue
-import select
 import sys
-import termios
 import threading
 import time
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +32,7 @@ from api.commands.common import (
     span,
     state_text,
 )
+from api.commands.keys import pressed, raw_keys
 from api.commands.live import Live
 
 DRAW_S = 0.25
@@ -48,9 +43,6 @@ ONCE_WIDTH = 120
 MOST_CALLS = 5000
 """More live calls than this are counted by the stream, but not all listed at the start."""
 _STREAM_STYLE = {"live": ("●", "green"), "catching up": ("◐", "yellow"), "offline": ("○", "bold red")}
-_KEYS = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1bOA": "up", b"\x1bOB": "down", b"\r": "open", b"\n": "open"}
-_KEYS |= {b"\x1b[5~": "page up", b"\x1b[6~": "page down", b"\x1b": "close", b"q": "quit", b"\x03": "quit"}
-_KEYS |= {b"\x1b[C": "open", b"\x1b[D": "close", b"j": "down", b"k": "up"}
 
 
 class NodesRead:
@@ -241,41 +233,6 @@ def _foot() -> Text:
     return Text("arrows: choose   Enter: look at   q: leave", style="dim")
 
 
-@contextmanager
-def _raw_keys() -> Iterator[None]:
-    """Keys one by one and unseen, and the terminal as it was afterwards, whatever happens."""
-    handle = sys.stdin.fileno()
-    before = termios.tcgetattr(handle)
-    try:
-        tty.setcbreak(handle)
-        yield
-    finally:
-        termios.tcsetattr(handle, termios.TCSADRAIN, before)
-
-
-def _keys() -> list[str]:
-    """The keys that were pressed since the last look."""
-    raw = b""
-    while select.select([sys.stdin], [], [], 0)[0]:
-        more = os.read(sys.stdin.fileno(), 64)
-        if not more:
-            return ["quit"]  # the terminal is gone
-        raw += more
-    return read_keys(raw)
-
-
-def read_keys(raw: bytes) -> list[str]:
-    """Names of the keys in what a terminal sent; what we do not know is passed over."""
-    pressed: list[str] = []
-    while raw:
-        # The longest first: an arrow begins with the byte that Esc is.
-        found = next((sent for sent in sorted(_KEYS, key=len, reverse=True) if raw.startswith(sent)), raw[:1])
-        if found in _KEYS:
-            pressed.append(_KEYS[found])
-        raw = raw[len(found) :]
-    return pressed
-
-
 def top(
     once: Annotated[
         bool, typer.Option("--once", help="Print it one time, without keys and without a screen.")
@@ -297,10 +254,10 @@ def top(
 
 def _screen(view: Top) -> None:
     terminal = console()
-    with _raw_keys(), Screen(console=terminal, screen=True, auto_refresh=False) as screen:
+    with raw_keys(), Screen(console=terminal, screen=True, auto_refresh=False) as screen:
         while True:
             page = max(3, terminal.size.height - 12)
-            if not all(view.press(key, page) for key in _keys()):
+            if not all(view.press(key, page) for key in pressed()):
                 return
             screen.update(view.draw(terminal.size.height), refresh=True)
             view.take_news(DRAW_S)

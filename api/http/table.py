@@ -4,12 +4,15 @@ from api.http.api_keys import api_keys
 from api.http.auth import auth
 from api.http.call_actions import call_actions
 from api.http.call_history import call_history
+from api.http.call_sounds import call_sounds
 from api.http.calls import calls
 from api.http.cdrs import cdrs
 from api.http.conferences import conferences
 from api.http.events import events
+from api.http.node_actions import node_actions
 from api.http.nodes import nodes
 from api.http.operation import Group, Operation
+from api.http.own_profile import own_profile
 from api.http.roles import roles
 from api.http.stream import stream
 from api.http.system import system
@@ -18,13 +21,16 @@ from api.http.users import users
 
 GROUPS: tuple[Group, ...] = (
     auth,
+    own_profile,
     users,
     roles,
     api_keys,
     tenants,
     nodes,
+    node_actions,
     calls,
     call_actions,
+    call_sounds,
     call_history,
     cdrs,
     conferences,

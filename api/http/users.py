@@ -7,8 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.http.answer import Answer, encode, json_answer
 from api.http.ask import Ask
 from api.http.lists import rows_answer, versioned
-from api.http.operation import SIGNED_IN, Group, Path
-from api.http.problem import Invalid
+from api.http.operation import Group, Path
 from api.http.query import Filter
 from api.http.shapes import Body, Email, Name, Password, RoleId
 from core.access import people
@@ -22,8 +21,6 @@ users = Group("users", "People of a tenant, their sessions, and the own profile.
 USER = Path("user_id", "The user's id: `usr_…`.")
 SESSION = Path("session_id", "The session's id: `ses_…`.")
 Roles = Annotated[list[RoleId], Meta(max_length=50)]
-MAX_PREFERENCES = 32_768
-"""Bytes of one person's preferences."""
 
 
 class NewUser(Body):
@@ -46,10 +43,6 @@ class UserChange(Body):
     email: Email | UnsetType = UNSET
     roles: Roles | UnsetType = UNSET
     state: Literal["active", "deactivated"] | UnsetType = UNSET
-
-
-class ProfileChange(Body):
-    name: Name | UnsetType = UNSET
 
 
 class PasswordReset(Body):
@@ -132,105 +125,6 @@ async def create_user(ask: Ask[NewUser]) -> Answer:
 
 @users.operation(
     "GET",
-    "/users/me",
-    permission=SIGNED_IN,
-    summary="The own profile",
-    answers=User,
-    etag=True,
-    problems=[404],
-)
-async def get_me(ask: Ask[None]) -> Answer:
-    """For people; a key has no profile."""
-    actor = ask.need_person()
-    async with ask.services.database.reader(actor.tenant_id) as conn:
-        return versioned(ask, _found(await access_users.get_user(conn, actor.id), actor.id))
-
-
-@users.operation(
-    "PATCH",
-    "/users/me",
-    permission=SIGNED_IN,
-    summary="Change the own profile",
-    body=ProfileChange,
-    answers=User,
-    etag=True,
-    if_match=True,
-    problems=[404],
-)
-async def update_me(ask: Ask[ProfileChange]) -> Answer:
-    """Roles and the address are changed by those who manage users."""
-    actor = ask.need_person()
-    async with ask.services.database.tenant(actor.tenant_id) as conn:
-        user = _found(await access_users.lock_user(conn, actor.id), actor.id)
-        people.check_version(user.version, ask.if_match)
-        if ask.body.name is not UNSET:
-            user = await access_users.update_user(conn, actor.id, name=ask.body.name)
-    await ask.services.access.revoked(actor.id)
-    return versioned(ask, user)
-
-
-@users.operation(
-    "GET",
-    "/users/me/preferences",
-    permission=SIGNED_IN,
-    summary="The own preferences",
-    answers=dict[str, Any],
-    trimmed=False,
-)
-async def get_my_preferences(ask: Ask[None]) -> Answer:
-    """Whatever the pages keep for this person: shortcuts, saved views, the theme."""
-    actor = ask.need_person()
-    async with ask.services.database.reader(actor.tenant_id) as conn:
-        return Answer(200, await access_users.get_preferences(conn, actor.id))
-
-
-@users.operation(
-    "PUT",
-    "/users/me/preferences",
-    permission=SIGNED_IN,
-    summary="Replace the own preferences",
-    body=dict[str, Any],
-    answers=dict[str, Any],
-)
-async def put_my_preferences(ask: Ask[dict[str, Any]]) -> Answer:
-    """Any JSON object of at most 32 KiB."""
-    actor = ask.need_person()
-    document = encode(ask.body)
-    if len(document) > MAX_PREFERENCES:
-        raise Invalid(f"preferences have at most {MAX_PREFERENCES} bytes", code="too_large")
-    if b"\\u0000" in document:
-        raise Invalid("a NUL character cannot be stored", code="invalid_text")
-    async with ask.services.database.tenant(actor.tenant_id) as conn:
-        await access_users.put_preferences(conn, actor.id, document.decode())
-    return Answer(200, document)
-
-
-@users.operation(
-    "GET", "/users/me/sessions", permission=SIGNED_IN, summary="The own sessions", answers=SessionList
-)
-async def list_my_sessions(ask: Ask[None]) -> Answer:
-    """Every device on which somebody is signed in as you."""
-    actor = ask.need_person()
-    async with ask.services.database.reader(actor.tenant_id) as conn:
-        return json_answer(SessionList(await access_sessions.list_sessions(conn, actor.id)))
-
-
-@users.operation(
-    "DELETE",
-    "/users/me/sessions/{session_id}",
-    permission=SIGNED_IN,
-    summary="End one of the own sessions",
-    paths=[SESSION],
-    problems=[404],
-)
-async def delete_my_session(ask: Ask[None]) -> Answer:
-    """Its tokens stop working at once."""
-    actor = ask.need_person()
-    return await _end_session(ask, actor.tenant_id, actor.id)
-
-
-@users.operation(
-    "GET",
     "/users/{user_id}",
     permission="users:read",
     summary="One user",
@@ -243,7 +137,7 @@ async def get_user(ask: Ask[None]) -> Answer:
     """A user of this tenant."""
     async with ask.services.database.reader(ask.tenant_id) as conn:
         user = await access_users.get_user(conn, ask.path["user_id"])
-    return versioned(ask, _found(user, ask.path["user_id"]))
+    return versioned(ask, found(user, ask.path["user_id"]))
 
 
 @users.operation(
@@ -353,7 +247,7 @@ async def list_user_sessions(ask: Ask[None]) -> Answer:
     """Those that are in force, last used first."""
     user_id = ask.path["user_id"]
     async with ask.services.database.reader(ask.tenant_id) as conn:
-        _found(await access_users.get_user(conn, user_id), user_id)
+        found(await access_users.get_user(conn, user_id), user_id)
         return json_answer(SessionList(await access_sessions.list_sessions(conn, user_id)))
 
 
@@ -367,10 +261,10 @@ async def list_user_sessions(ask: Ask[None]) -> Answer:
 )
 async def delete_user_session(ask: Ask[None]) -> Answer:
     """Its tokens stop working at once."""
-    return await _end_session(ask, ask.tenant_id, ask.path["user_id"])
+    return await end_session(ask, ask.tenant_id, ask.path["user_id"])
 
 
-async def _end_session(ask: Ask[Any], tenant_id: str, user_id: str) -> Answer:
+async def end_session(ask: Ask[Any], tenant_id: str, user_id: str) -> Answer:
     session_id = ask.path["session_id"]
     async with ask.services.database.tenant(tenant_id) as conn:
         if user_id != ask.actor.id:
@@ -381,7 +275,7 @@ async def _end_session(ask: Ask[Any], tenant_id: str, user_id: str) -> Answer:
     return Answer(204)
 
 
-def _found(user: User | None, user_id: str) -> User:
+def found(user: User | None, user_id: str) -> User:
     if user is None:
         raise NotFound(f"there is no user {user_id}", code="no_such_user")
     return user

@@ -112,6 +112,10 @@ async def hold(desk: Desk, call: Call, order: Order) -> Result:
         await part(desk, leg, partner)
         await bind(desk, leg, partner)
     music = await soothe(desk, leg)
+    if not music and partner is None and not leg.parked:
+        # It runs something else, such as listening to a call: it would play the music when that is over.
+        await desk.api(commands.uuid_break(leg.uuid))
+        raise Conflict("only a leg that talks or waits can be held", code="not_bridged")
     desk.note(leg.uuid, held=True)
     return {"leg": leg.uuid, "music": music}
 

@@ -18,6 +18,7 @@ from core.telephony.desk import Desk
 from core.telephony.dialling import CREATED_S, caller_id, ring_s
 from core.telephony.joining import bind, fresh, join, let_go, on_hold, set_all, set_aside, soothe
 from freeswitch import arguments, commands
+from freeswitch.errors import CommandRefused
 
 
 async def transfer_blind(desk: Desk, call: Call, order: Order) -> Result:
@@ -110,7 +111,10 @@ async def _follow(desk: Desk, sent: str, made: str) -> None:
     if call is not None:
         cause = next((one.hangup_cause for one in call.legs if one.uuid == made), "")
         desk.tell("call.transfer_failed", call.id, leg=sent, to_leg=made, cause=cause, mode="blind")
-        async with desk.turns.of(call.id):
-            leg = desk.leg(sent)
-            if leg is not None and not leg.bridged_to and not leg.conference:
-                await soothe(desk, leg)
+        try:
+            async with desk.turns.of(call.id):
+                leg = desk.leg(sent)
+                if leg is not None and not leg.bridged_to and not leg.conference:
+                    await soothe(desk, leg)
+        except (Conflict, CommandRefused):
+            return  # it has left, or another order has it now

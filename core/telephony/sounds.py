@@ -54,6 +54,8 @@ async def play(desk: Desk, call: Call, order: Order) -> Result:
     OK to a missing file and makes both legs deaf for half a second, so files are asked for first.
     """
     leg = the_leg(call, order)
+    if leg.direction == "outbound" and leg.state not in ("answered", "early"):
+        raise Conflict("nobody is there yet to hear it", code="not_answered")
     folders = [
         await recordings_folder(desk, call.tenant_id),
         await wish(desk, "sounds_dir", "sounds_dir", otherwise=""),
@@ -88,7 +90,9 @@ async def _begun(desk: Desk, watch: Watch, leg: str, path: str) -> None:
             said = (await desk.api(commands.uuid_getvar(leg, ANSWER))).strip()
             if said in ("FILE NOT FOUND", "PLAYBACK ERROR"):
                 raise Conflict(f"the switch cannot play this: {said.lower()}", code="not_playable") from None
-    raise PeerTimeout(f"the switch took the command, but the sound was not heard within {HAPPENS_S:g} s")
+    # A leg that runs something else (it listens to a call) takes no sounds. Nor shall it later, when nobody expects it.
+    await desk.api(commands.uuid_break(leg))
+    raise Conflict("the leg does not take sounds now", code="not_playable")
 
 
 async def play_stop(desk: Desk, call: Call, order: Order) -> Result:

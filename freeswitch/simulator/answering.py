@@ -87,6 +87,8 @@ def run_hooks(channel: Channel, occasion: str) -> None:
     ``app::data`` is queued; with a blank or one colon it runs here and now, in whatever thread this is.
     """
     switch = channel.switch
+    if "hooked" not in channel.flags:
+        return
     for prefix in ("execute_on_", "api_on_"):
         wanted = prefix + occasion
         for name in [name for name in channel.variables if name.startswith(wanted)]:

@@ -43,7 +43,8 @@ def unset(channel: Channel, data: str) -> None:
 @app("multiset", zombie=True)
 def multiset(channel: Channel, data: str) -> None:
     if data.startswith("^^") and len(data) > 2:
-        channel.set_many(assignments(data))
+        for name, value in assignments(data).items():
+            channel.set(name, value)
         return
     for part in data.split(" "):
         set_variable(channel, part)

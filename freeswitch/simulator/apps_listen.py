@@ -29,13 +29,11 @@ def _listen(channel: Channel, target: Channel, function: str) -> Thread:
     current = channel.switch.threads.current
     if current is not None:
         target.waiters.append(current)
+    # Nobody looks at private events here: a broadcast or a sendmsg waits until the listening is over.
     while channel.ready and not target.down:
-        if channel.inbox and not channel.locked:
-            yield from executing.run_message(channel, channel.inbox.popleft())
-            continue
         if channel.dtmf:
-            # 1 whispers to the other leg, 2 to this one, 3 to both, 0 only listens.
-            channel.set("eavesdrop_mode", executing.take_digit(channel))
+            # 1 whispers to the other leg, 2 to this one, 3 to both, 0 only listens: sound, which is not simulated.
+            executing.take_digit(channel)
             yield channel.switch.settings.tick_s
             continue
         yield None

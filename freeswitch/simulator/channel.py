@@ -6,7 +6,7 @@ Variables keep FreeSWITCH's order: setting one again moves it to the end.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from freeswitch.simulator import origins as at
@@ -14,7 +14,7 @@ from freeswitch.simulator.headers import Headers
 from freeswitch.simulator.origins import Origin
 from freeswitch.simulator.profile import PROFILE_NAMES, Profile
 from freeswitch.simulator.timing import Running, Thread
-from freeswitch.simulator.wire import Pair, Value, plain_line
+from freeswitch.simulator.wire import Pair, Value
 from freeswitch.words import CALL_STATES
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ NEW, INIT, ROUTING, SOFT_EXECUTE, EXECUTE, EXCHANGE_MEDIA = range(6)
 PARK, CONSUME_MEDIA, HIBERNATE, RESET, HANGUP, REPORTING, DESTROY, NONE = range(6, 14)
 DOWN, DIALING, RINGING, EARLY, ACTIVE, HELD, RING_WAIT, HUNG_UP, UNHELD = range(9)
 
+_IN_BASIC_HEADERS = frozenset(["call_uuid", "presence_id"])
+_HOOKS = ("execute_on_", "api_on_")
 MESSAGES_LIMIT = 256
 """Private events (sendmsg) waiting for one channel; more answer ``-ERR memory error``."""
 
@@ -97,26 +99,38 @@ class Channel(Headers):
         """Set a variable (and move it to the end); None or nothing removes it."""
         self._variables_text = None
         variables = self.variables
-        variables.pop(name, None)
+        if name in variables:
+            del variables[name]
+            self._lines.pop(name, None)
         if value:
-            variables[name] = (value, plain_line(f"variable_{name}", value))
-            if name in ("call_uuid", "presence_id"):
-                self._basic = None
-        elif name in ("call_uuid", "presence_id"):
+            variables[name] = value
+        if name in _IN_BASIC_HEADERS:
             self._basic = None
+        elif name.startswith(_HOOKS):
+            self.flags.add("hooked")
 
-    def set_many(self, pairs: dict[str, str]) -> None:
-        """Set several variables, in order."""
+    def set_many(self, pairs: Mapping[str, str]) -> None:
+        """Set several variables, in order; none of them empty."""
+        self._variables_text = self._basic = None
+        variables, lines = self.variables, self._lines
         for name, value in pairs.items():
-            self.set(name, value)
+            if name in variables:
+                del variables[name]
+                lines.pop(name, None)
+            variables[name] = value
+            if name.startswith(_HOOKS):
+                self.flags.add("hooked")
+
+    def set_first(self, variables: dict[str, Value], lines: dict[str, str]) -> None:
+        """Give a new channel its first variables, and those of their lines that are ready."""
+        self.variables, self._lines, self._variables_text = variables, lines, None
 
     def get(self, name: str) -> str | None:
         """Return a variable as text (an array in its ARRAY form), or None."""
-        found = self.variables.get(name)
-        if found is None:
-            return None
-        value = found[0]
-        return value if isinstance(value, str) else "ARRAY::" + "|:".join(value)
+        value = self.variables.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        return "ARRAY::" + "|:".join(value)
 
     def look_up(self, name: str) -> str | None:
         """Return what ``name`` means to FreeSWITCH: a variable (any case), a field of the caller profile, a global."""

@@ -9,18 +9,18 @@ from collections.abc import Callable
 
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.api import Call, run
-from freeswitch.simulator.channel import MESSAGES_LIMIT, is_true
+from freeswitch.simulator.channel import is_true
+from freeswitch.simulator.commands_session import NOT_FOUND, authenticate, divert, sendmsg, session
 from freeswitch.simulator.interest import event_type
 from freeswitch.simulator.listener import GOODBYE, Listener
 from freeswitch.simulator.message import Message
-from freeswitch.simulator.wire import Pair, plain_lines
+from freeswitch.simulator.wire import Pair
 
 LEVELS = {
     "console": 0, "alert": 1, "crit": 2, "err": 3, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7,
     "debug1": 7, "debug2": 7, "debug3": 7,
 }  # fmt: skip
 _SHUTTING_DOWN = "The system is being shut down.\n"
-_NOT_FOUND = "-ERR command not found"
 
 
 def execute(listener: Listener, message: Message) -> None:
@@ -35,7 +35,7 @@ def execute(listener: Listener, message: Message) -> None:
         listener.disconnect(GOODBYE)
         return
     if not listener.authed:
-        _authenticate(listener, line, lowered)
+        authenticate(listener, line, lowered)
         return
     if lowered.startswith("filter "):
         listener.reply(listener.filters.command(line[7:]))
@@ -45,9 +45,7 @@ def execute(listener: Listener, message: Message) -> None:
         listener.channel.set("socket_resume", "true")
         listener.reply("+OK")
         return
-    if (listener.channel is not None or lowered.startswith("myevents ")) and _session(
-        listener, line, lowered
-    ):
+    if (listener.channel is not None or lowered.startswith("myevents ")) and session(listener, line, lowered):
         return
     for word, act in _WORDS:
         if lowered.startswith(word):
@@ -58,7 +56,7 @@ def execute(listener: Listener, message: Message) -> None:
             if lowered.startswith(word):
                 act(listener, message)
                 return
-    listener.reply(_NOT_FOUND)
+    listener.reply(NOT_FOUND)
 
 
 def reload_module(listener: Listener, how: str) -> None:
@@ -72,167 +70,6 @@ def reload_module(listener: Listener, how: str) -> None:
 def _everybody_out(listener: Listener) -> None:
     for one in list(listener.switch.listeners.values()):
         one.disconnect(_SHUTTING_DOWN)
-
-
-# -- authentication ----------------------------------------------------------------------------------
-
-
-def _authenticate(listener: Listener, line: str, lowered: str) -> None:
-    settings = listener.switch.settings
-    if lowered.startswith("auth "):
-        if line[5:] == settings.password:
-            listener.authed = True
-            listener.reply("+OK accepted")
-        else:
-            listener.reply("-ERR invalid")
-            listener.disconnect(GOODBYE)
-        return
-    if not lowered.startswith("userauth "):
-        listener.reply(_NOT_FOUND)
-        return
-    user, _, domain = line[9:].partition("@")
-    domain, _, password = domain.partition(":")
-    if ":" in user:
-        user, _, password = user.partition(":")
-    found = settings.users.get(f"{user}@{domain}")
-    if not user or not domain or found is None or not password or found.password != password:
-        listener.reply("-ERR invalid")
-        listener.disconnect(GOODBYE)
-        return
-    lines = "Reply-Text: +OK accepted\n"
-    if found.allowed_events:
-        lines += f"Allowed-Events: {found.allowed_events}\n"
-        _allow_events(listener, _listed(found.allowed_events))
-    else:
-        lines += "Allowed-Events: all\n"
-    if found.allowed_api:
-        lines += f"Allowed-API: {found.allowed_api}\n"
-        listener.allowed_api = set(_listed(found.allowed_api))
-    else:
-        lines += "Allowed-API: all\n"
-    lines += f"Allowed-LOG: {'true' if found.allowed_log else 'false'}\n"
-    listener.allow_log = found.allowed_log
-    listener.authed = True
-    listener.reply_headers(lines)
-
-
-def _listed(text: str) -> list[str]:
-    return text.split(" ") if " " in text else text.split(",")
-
-
-def _allow_events(listener: Listener, words: list[str]) -> None:
-    types: set[str] = set()
-    subclasses: set[str] = set()
-    for word in words:
-        if "CUSTOM" in types:
-            subclasses.add(word)
-        elif (kind := event_type(word)) is not None:
-            types.add(kind)
-    listener.interest.allowed_types = types
-    listener.interest.allowed_subclasses = subclasses
-
-
-# -- commands that need or make a session ------------------------------------------------------------
-
-
-def _session(listener: Listener, line: str, lowered: str) -> bool:
-    channel = listener.channel
-    if lowered.startswith("connect"):
-        connect(listener)
-        return True
-    if lowered.startswith("getvar"):
-        value = channel.look_up(line.partition(" ")[2]) if channel is not None else None
-        listener.reply(value or _NOT_FOUND)
-        return True
-    if lowered.startswith("myevents"):
-        _my_events(listener, line)
-        return True
-    return False
-
-
-def connect(listener: Listener) -> None:
-    """Answer ``connect``: the headers of a CHANNEL_DATA event in place of an envelope."""
-    switch, channel = listener.switch, listener.channel
-    listener.connected = True
-    listener.first_reply = False
-    seq, dates = switch.desk.stamp()
-    text = switch.desk.heading(at.CHANNEL_DATA) + dates + at.CHANNEL_DATA.lines + f"Event-Sequence: {seq}\n"
-    if channel is not None:
-        if channel.profile is not None:
-            text += plain_lines(channel.profile.pairs("Channel"))
-        text += channel.basic_text() + channel.variables_text()
-    last: list[Pair] = [
-        ("Content-Type", "command/reply"),
-        ("Reply-Text", "+OK\n"),
-        ("Socket-Mode", "static" if listener.sync else "async"),
-        ("Control", "full" if listener.full else "single-channel"),
-    ]
-    # Content-Type is the one value here whose slash needs no coding; the rest is coded like any event's.
-    listener.pipe.send((text + plain_lines(last) + "\n").encode("ascii"))
-
-
-def _my_events(listener: Listener, line: str) -> None:
-    if listener.my_events:
-        listener.reply("-ERR aready enabled.")
-        return
-    interest = listener.interest
-    if listener.channel is None:
-        uuid, space, _ = line[9:].partition(" ")
-        listener.channel = listener.switch.channels.get(uuid)
-        if listener.channel is not None:
-            listener.channel.holders.add(listener)
-        if listener.channel is None and space:
-            listener.reply("-ERR invalid uuid")
-            return
-        # FreeSWITCH cuts the line at the uuid before it looks for the format, so the word changes nothing.
-        line = line[: 9 + len(uuid)]
-    interest.only_mine()
-    for form in ("xml", "json"):
-        if form in line or form.upper() in line:
-            interest.form = form
-    listener.my_events = True
-    listener.switch.desk.changed()
-    listener.reply("+OK Events Enabled")
-
-
-def _divert(listener: Listener, message: Message) -> None:
-    channel = listener.channel
-    value = message.line[13:].lstrip(" ")
-    if channel is None:
-        listener.reply("-ERR not controlling a session.")
-    elif not value:
-        listener.reply("-ERR missing value.")
-    else:
-        channel.diverted = value.lower() == "on"
-        listener.reply("+OK events diverted" if channel.diverted else "+OK events not diverted")
-
-
-def _sendmsg(listener: Listener, message: Message) -> None:
-    uuid = message.line[7:].strip(" ") or message.get("session-id") or ""
-    own = listener.channel
-    if own is not None and uuid in ("", own.uuid):
-        if listener.sync and not is_true(message.get("async")):
-            _run_inline(listener, message)
-            return
-        channel = own
-    else:
-        found = listener.switch.channels.get(uuid)
-        if found is None:
-            listener.reply(f"-ERR invalid session id [{uuid}]")
-            return
-        channel = found
-    if len(channel.inbox) >= MESSAGES_LIMIT:
-        listener.reply("-ERR memory error")
-        return
-    channel.inbox.append(message)
-    channel.wake()
-    listener.reply("+OK")
-
-
-def _run_inline(listener: Listener, message: Message) -> None:
-    """Run a message of a sync socket: this connection *is* the channel's thread until it is done."""
-    done = listener.hold()
-    listener.controlled.run_inline(message, lambda: done(lambda: listener.reply("+OK")))
 
 
 # -- everything else ---------------------------------------------------------------------------------
@@ -390,7 +227,7 @@ def _noevents(listener: Listener, message: Message) -> None:
 
 
 Act = Callable[[Listener, Message], None]
-_WORDS: tuple[tuple[str, Act], ...] = (("divert_events", _divert), ("sendmsg", _sendmsg))
+_WORDS: tuple[tuple[str, Act], ...] = (("divert_events", divert), ("sendmsg", sendmsg))
 _FULL_WORDS: tuple[tuple[str, Act], ...] = (
     ("sendevent", _sendevent),
     ("api ", _api),

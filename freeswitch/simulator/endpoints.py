@@ -152,8 +152,7 @@ def _tell_caller(caller: Channel, channel: Channel) -> None:
     if before is None:
         caller.set("originated_legs", entry)
     else:
-        first = before[0]
-        caller.set("originated_legs", [*([first] if isinstance(first, str) else first), entry])
+        caller.set("originated_legs", [*([before] if isinstance(before, str) else before), entry])
 
 
 def show_callee(caller: Channel, leg: Channel) -> None:

@@ -212,6 +212,7 @@ def stay_parked(channel: Channel, until: Callable[[], bool] = lambda: False) -> 
         channel.set("park_after_bridge", None)
     channel.parked = True
     channel.fire(at.CHANNEL_PARK)
+    channel.cool()
     while channel.ready and channel.parked and not until():
         if channel.inbox and not channel.locked:
             # Without media park takes messages by itself, and then no PRIVATE_COMMAND is fired.

@@ -11,6 +11,7 @@ from freeswitch.simulator.switch import Switch
 from freeswitch.simulator.transport import Wire
 
 if TYPE_CHECKING:
+    from freeswitch.simulator.listener import Listener
     from freeswitch.simulator.server import Simulator
 
 _GARBAGE = {
@@ -181,6 +182,27 @@ def freeze(simulator: "Simulator", seconds: float | None) -> None:
     switch.frozen_events = waiting
     if seconds is not None:
         switch.threads.after(seconds, thaw, simulator)
+
+
+STUCK_LIMIT_S = 600.0
+"""After so long the write gives up, and with it the frozen state."""
+_LOOK_S = 0.05
+
+
+def stuck(simulator: "Simulator", listener: "Listener") -> None:
+    """Freeze everything until the peer of ``listener`` reads, goes away, or `STUCK_LIMIT_S` are over."""
+    freeze(simulator, None)
+    _wait_for(simulator, listener, simulator.switch.monotonic() + STUCK_LIMIT_S)
+
+
+def _wait_for(simulator: "Simulator", listener: "Listener", until: float) -> None:
+    switch = simulator.switch
+    if not listener.closed and listener.pipe.congested and switch.monotonic() < until:
+        switch.threads.after(_LOOK_S, _wait_for, simulator, listener, until)
+        return
+    listener.stalled = False
+    listener.disconnect("killed listener because of lost events\n")
+    thaw(simulator)
 
 
 def thaw(simulator: "Simulator") -> None:

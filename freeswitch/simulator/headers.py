@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 HANGUP = 10
 """CS_HANGUP: from this state on a channel is down."""
-Variable = tuple[Value, str]
-"""A value and its line in event-plain."""
 
 BIT_RATES = {"PCMU": "64000", "L16": "128000"}
 
@@ -43,6 +41,7 @@ class Headers:
 
     __slots__ = (
         "_basic",
+        "_lines",
         "_other_text",
         "_variables_text",
         "answered",
@@ -84,9 +83,11 @@ class Headers:
         self.profile: Profile | None = None
         self.profile_other: Profile | None = None
         self.other_type = ""
-        self.variables: dict[str, Variable] = {}
+        self.variables: dict[str, Value] = {}
         self.scope: dict[str, str] = {}
         self._basic: str | None = None
+        self._lines: dict[str, str] = {}
+        """The variables that have been rendered, by name."""
         self._other_text: str | None = None
         self._variables_text: str | None = None
 
@@ -162,7 +163,12 @@ class Headers:
         """Return the ``scope_variable_*`` and ``variable_*`` headers for event-plain; kept until one changes."""
         text = self._variables_text
         if text is None:
-            text = self._variables_text = "".join([line for _, line in self.variables.values()])
+            lines = self._lines
+            if len(lines) < len(self.variables):
+                for name, value in self.variables.items():
+                    if name not in lines:
+                        lines[name] = plain_line(f"variable_{name}", value)
+            text = self._variables_text = "".join([lines[name] for name in self.variables])
         if self.scope:
             return "".join([plain_line(f"scope_variable_{n}", v) for n, v in self.scope.items()]) + text
         return text
@@ -170,5 +176,12 @@ class Headers:
     def variables_pairs(self) -> list[Pair]:
         """Return the same headers raw."""
         found: list[Pair] = [(f"scope_variable_{name}", value) for name, value in self.scope.items()]
-        found += [(f"variable_{name}", value) for name, (value, _) in self.variables.items()]
+        found += [(f"variable_{name}", value) for name, value in self.variables.items()]
         return found
+
+    def cool(self) -> None:
+        """Forget everything rendered: nothing is going to happen for a while, and there may be thousands of us."""
+        self._basic = self._other_text = self._variables_text = None
+        self._lines = {}
+        if self.profile is not None:
+            self.profile.touch()

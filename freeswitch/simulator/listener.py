@@ -210,7 +210,14 @@ class Listener:
         self.switch.log(2, text, file="mod_event_socket.c", function="event_handler", line=line)
 
     def killed(self, text: str) -> None:
-        """End the connection from outside its thread; a full socket makes that a long affair (`faults`)."""
+        """End the connection from outside its thread: event dispatch itself writes the farewell.
+
+        When the peer does not read, that write blocks, and every other connection with it (facts 0.1).
+        """
+        if self.pipe.congested and self.switch.settings.freeze_when_stuck:
+            self.stalled = True
+            self.switch.on_stuck(self)
+            return
         self.disconnect(text)
 
     def log_line(self, level: int, head: bytes, text: bytes) -> None:

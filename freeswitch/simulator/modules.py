@@ -9,7 +9,7 @@ _MODULES = (
     "apps_record",
     "apps_listen",
     "bridge",
-    "conference",
+    "apps_conference",
     "outbound",
     "api.core",
     "api.fsctl",

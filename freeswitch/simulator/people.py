@@ -4,7 +4,10 @@ They stand outside FreeSWITCH: what they do reaches a channel only as SIP would 
 BYE, CANCEL, a refusal, a telephone-event).
 """
 
-from freeswitch.simulator import answering, codec, keys, sip
+from collections.abc import Callable
+from functools import partial
+
+from freeswitch.simulator import answering, codec, holding, keys, sip
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.scripts import Person
 from freeswitch.simulator.timing import Thread
@@ -91,16 +94,22 @@ def _talk(channel: Channel, person: Person) -> Thread:
     switch = channel.switch
     began = switch.monotonic()
     talk = person.talk.draw(switch.rng)
+    deeds: list[tuple[float, Callable[[], None]]] = []
     for digits in person.digits:
-        if digits.after_s > talk or not (
-            yield from _sleep(channel, began + digits.after_s - switch.monotonic())
-        ):
+        for n, key in enumerate(digits.keys):
+            deeds.append((digits.after_s + n * KEY_GAP_S, partial(_press, channel, key)))
+    for hold in person.holds:
+        deeds.append((hold.after_s, partial(holding.hold, channel)))
+        deeds.append((hold.after_s + hold.for_s, partial(holding.unhold, channel)))
+    for after, do in sorted(deeds, key=lambda deed: deed[0]):
+        if after > talk:
             break
-        for key in digits.keys:
-            keys.press(channel, key, samples=KEY_SAMPLES)
-            if not (yield from _sleep(channel, KEY_GAP_S)):
-                return
-    if talk == float("inf"):
-        return
-    if (yield from _sleep(channel, began + talk - switch.monotonic())):
+        if not (yield from _sleep(channel, began + after - switch.monotonic())):
+            return
+        do()
+    if talk != float("inf") and (yield from _sleep(channel, began + talk - switch.monotonic())):
         answering.far_end_hangs_up(channel)
+
+
+def _press(channel: Channel, key: str) -> None:
+    keys.press(channel, key, samples=KEY_SAMPLES)

@@ -163,6 +163,10 @@ class Profile:
         self._text = None
         setattr(self, field, at_us)
 
+    def touch(self) -> None:
+        """Forget the rendered text."""
+        self._text = None
+
     def forget_times(self) -> None:
         """Zero every time: what the copy of an originator's profile shows on the leg it called."""
         self._text = None

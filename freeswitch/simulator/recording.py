@@ -153,16 +153,20 @@ class Recording:
         self.masked = self.masked if masked is None else masked
         self.paused = self.paused if paused is None else paused
 
+    def close(self) -> None:
+        """Close the file without saying anything."""
+        self._limit.cancel()
+        self._catch_up()
+        if self._file is not None:
+            self._file.close()
+
     def stop(self, channel: Channel) -> None:
         """End the recording and say so (RECORD_STOP, MEDIA_BUG_STOP)."""
         if channel.recordings.get(self.path) is not self:
             return
         del channel.recordings[self.path]
-        self._limit.cancel()
-        self._catch_up()
+        self.close()
         cause = "success-maxtime"
-        if self._file is not None:
-            self._file.close()
         shortest = channel.get("RECORD_MIN_SEC")
         if shortest and shortest.isdigit() and self.samples < int(shortest) * RATE:
             cause = "input-too-short"

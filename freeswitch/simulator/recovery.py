@@ -64,7 +64,7 @@ def remember(switch: Switch, talk: Span = STILL_TALKING) -> list[Row]:
             continue
         if not channel.name.startswith("sofia/"):
             continue
-        kept = {name: value for name, (value, _) in channel.variables.items() if name not in _LOST}
+        kept = {name: value for name, value in channel.variables.items() if name not in _LOST}
         rows.append(
             Row(
                 channel.uuid, channel.name, channel.direction,
@@ -132,7 +132,7 @@ def _rebuild(switch: Switch, row: Row, *, paired: bool) -> Channel:
         row.other.set(channel_name="", uuid="")
         row.other.forget_times()
         channel.show_other(row.other, row.other_type)
-    channel.set_many(row.variables)
+    channel.set_many({name: value for name, value in row.variables.items() if value})
     sip_recovery.recover(channel)
     channel.answered = True
     channel.flags.add("recovered")

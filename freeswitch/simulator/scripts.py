@@ -58,6 +58,13 @@ class Digits(msgspec.Struct, frozen=True):
     keys: str
 
 
+class Hold(msgspec.Struct, frozen=True):
+    """The far end puts us on hold ``after_s`` seconds into the talk, for ``for_s`` seconds."""
+
+    after_s: float
+    for_s: float
+
+
 class Person(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody at the far end of a leg does."""
 
@@ -76,6 +83,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     talk: Span = NEVER
     """Hangs up so long after the answer."""
     digits: tuple[Digits, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -151,8 +159,18 @@ LIVING = Traffic(
                 patience=Span(15, 60), talk=Span(10, 300, 60), digits=(Digits(3, "1"), Digits(8, "42#"))
             ),
         ),
-        Visit(destinations=("8500",), weight=2, person=Person(talk=Span(20, 240, 70)), context="living"),
-        Visit(destinations=("8501",), weight=1, person=Person(talk=Span(30, 180, 60)), context="living"),
+        Visit(
+            destinations=("8500",),
+            weight=2,
+            person=Person(talk=Span(20, 240, 70), digits=(Digits(4, "1"), Digits(11, "42#"))),
+            context="living",
+        ),
+        Visit(
+            destinations=("8501",),
+            weight=1,
+            person=Person(talk=Span(30, 180, 60), holds=(Hold(15, 12),)),
+            context="living",
+        ),
         Visit(destinations=("3001",), weight=1, person=Person(talk=Span(40, 240, 90)), context="living"),
     ),
     callee=Person(ring_after=Span(0.05, 0.4), answer_after=Span(1.5, 9.0), talk=Span(15, 300, 80)),

@@ -49,6 +49,7 @@ class Simulator:
             self.settings, trio.current_time, self._earlier, core_uuid=core_uuid, rng=self.rng
         )
         switch.on_stop = self._stop
+        switch.on_stuck = lambda listener: faults.stuck(self, listener)
         switch.connect_out = self.connect_out
         switch.control = self
         switch.start()
@@ -84,13 +85,18 @@ class Simulator:
             listening.listen(self.settings.backlog)
             listening.setblocking(False)
             self.port = listening.getsockname()[1]
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                nursery.start_soon(self._drive)
-                nursery.start_soon(self._accept, listening)
-                task_status.started(self.port)
-                await self.stopped.wait()
-                nursery.cancel_scope.cancel()
+            try:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    nursery.start_soon(self._drive)
+                    nursery.start_soon(self._accept, listening)
+                    task_status.started(self.port)
+                    await self.stopped.wait()
+                    nursery.cancel_scope.cancel()
+            finally:
+                for wire in list(self.wires.values()):
+                    wire.abandon()
+                self.switch.power_off()
 
     async def _accept(self, listening: socket.socket) -> None:
         while True:
@@ -175,10 +181,7 @@ class Simulator:
                 listener.end()
                 if wire is not None:
                     wire.reset()
-        for channel in old.channels.values():
-            channel.stopping = True
-        old.channels.clear()
-        old.threads.clear()
+        old.power_off()
         self.restarts += 1
         self._begin()
         self._kick.set()

@@ -5,11 +5,10 @@ the simulator for a far end that does not exist.
 """
 
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.headers import Variable
 from freeswitch.simulator.scripts import Caller
 from freeswitch.simulator.sdp import local_sdp, media_port, next_version, remote_sdp, tag
 from freeswitch.simulator.sip import transport
-from freeswitch.simulator.wire import plain_line
+from freeswitch.simulator.wire import Value, plain_line
 
 # Everything a freshly arrived INVITE leaves on a channel, in order; None is filled in for each call.
 _INBOUND: tuple[tuple[str, str | None], ...] = (
@@ -82,9 +81,8 @@ _INBOUND: tuple[tuple[str, str | None], ...] = (
     ("dtmf_type", "rfc2833"),
     ("endpoint_disposition", "RECEIVED"),
 )
-_INBOUND_TEMPLATE: dict[str, Variable] = {
-    name: (value or "", plain_line(f"variable_{name}", value or "")) for name, value in _INBOUND
-}
+_INBOUND_TEMPLATE: dict[str, Value] = {name: value or "" for name, value in _INBOUND}
+_INBOUND_LINES = {name: plain_line(f"variable_{name}", value) for name, value in _INBOUND if value}
 
 
 def arrive(channel: Channel, caller: Caller) -> None:
@@ -144,15 +142,13 @@ def arrive(channel: Channel, caller: Caller) -> None:
         "remote_media_port": str(media),
     }
     variables = dict(_INBOUND_TEMPLATE)
-    for name, value in dynamic.items():
-        if value:
-            variables[name] = (value, plain_line(f"variable_{name}", value))
-        else:
+    variables.update(dynamic)
+    for name in ("sip_from_display", "sip_subject", "sip_h_X-Carrier-Trace"):
+        if not variables[name]:
             del variables[name]
     for name, value in caller.headers.items():
-        variables[f"sip_h_{name}"] = (value, plain_line(f"variable_sip_h_{name}", value))
-    channel.variables = variables
-    channel._variables_text = None
+        variables[f"sip_h_{name}"] = value
+    channel.set_first(variables, dict(_INBOUND_LINES))
 
 
 def start_media(channel: Channel) -> None:

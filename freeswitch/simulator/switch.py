@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.desk import Desk
+from freeswitch.simulator.heartbeat import Heartbeat
 from freeswitch.simulator.schedule import Scheduler
-from freeswitch.simulator.settings import VERSION_FULL, SimulatorSettings
-from freeswitch.simulator.timing import Clock, Threads, Timer
+from freeswitch.simulator.settings import SimulatorSettings
+from freeswitch.simulator.timing import Clock, Threads
 
 if TYPE_CHECKING:
     from freeswitch.simulator.conference import Conference
@@ -103,8 +104,7 @@ class Switch:
         self._second = -1
         self._this_second = 0
         self._five_minutes = -1
-        self.heartbeat_s = settings.heartbeat_s
-        self._beat: Timer | None = None
+        self.heartbeat = Heartbeat(self, settings.heartbeat_s)
         self.invalid_utf8 = settings.faults.invalid_utf8
         self.faults_on: set[str] = {"segment"} if settings.faults.segment else set()
         self.control: Any = None
@@ -116,6 +116,8 @@ class Switch:
         self._snapshots: dict[str, tuple[float, list[dict[str, str]], list[dict[str, str]]]] = {}
         self.on_log: Callable[[int, str, str, str, int, str], None] = lambda *line: None
         self.connect_out: Callable[[Any], None] | None = None
+        self.on_stuck: Callable[[Listener], None] = lambda listener: None
+        """Event dispatch is stuck in a write to this connection."""
         self.on_stop: Callable[[str], None] = lambda how: None
         self.recoverable: list[Any] = []
         """Legs of a dead switch in the database that a standby pair shares (`recovery`)."""
@@ -214,6 +216,17 @@ class Switch:
         if self.shutting_down and not self.channels:
             self.on_stop(self.stop_as)
 
+    def power_off(self) -> None:
+        """End without a word, as when the machine loses power: no more events, and every file closed."""
+        for channel in self.channels.values():
+            channel.stopping = True
+            for recording in channel.recordings.values():
+                recording.close()
+        for conference in self.conferences.values():
+            conference.close_files()
+        self.channels.clear()
+        self.threads.clear()
+
     def snapshot(self, name: str, table: Callable[["Switch"], list[dict[str, str]]]) -> list[dict[str, str]]:
         """Return a table's rows as the SQL thread has them: up to ``show_lag_s`` old."""
         lag = self.settings.show_lag_s
@@ -264,42 +277,4 @@ class Switch:
             at.origin("STARTUP", "switch_core.c", "switch_core_init_and_modload", 2375),
             before=(("Event-Info", "System Ready"),),
         )
-        self.restart_heartbeat()
-
-    def restart_heartbeat(self) -> None:
-        """Count the interval from now on, for example because it has changed."""
-        if self._beat is not None:
-            self._beat.cancel()
-        self._beat = self.threads.after(self.heartbeat_s, self._heartbeat)
-
-    def _heartbeat(self) -> None:
-        self.restart_heartbeat()
-        self._count_second()
-        self.desk.fire(
-            at.HEARTBEAT,
-            before=(
-                ("Event-Info", "System Ready"),
-                ("Up-Time", self.uptime_text()),
-                ("FreeSWITCH-Version", VERSION_FULL),
-                ("Uptime-msec", str(self.uptime_us() // 1000)),
-                ("Session-Count", str(len(self.channels))),
-                ("Max-Sessions", str(self.max_sessions)),
-                ("Session-Per-Sec", str(self.sps)),
-                ("Session-Per-Sec-Last", str(self.sps_last)),
-                ("Session-Per-Sec-Max", str(self.sps_peak)),
-                ("Session-Per-Sec-FiveMin", str(self.sps_peak_five)),
-                ("Session-Since-Startup", str(self.sessions_since_startup)),
-                ("Session-Peak-Max", str(self.sessions_peak)),
-                ("Session-Peak-FiveMin", str(self.sessions_peak_five)),
-                ("Idle-CPU", f"{self.idle_cpu():.6f}"),
-            ),
-        )
-        self.desk.fire(
-            at.RE_SCHEDULE,
-            before=(
-                ("Task-ID", "1"),
-                ("Task-Desc", "heartbeat"),
-                ("Task-Group", "core"),
-                ("Task-Runtime", str(self.clock.now_us() // 1_000_000 + round(self.heartbeat_s))),
-            ),
-        )
+        self.heartbeat.start()

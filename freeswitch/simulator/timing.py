@@ -9,6 +9,7 @@ waits at most (None: until woken) and is sent True when something woke it, False
 An idle call therefore costs one suspended generator and no timer, task or poll.
 """
 
+import functools
 import heapq
 import itertools
 import random
@@ -25,7 +26,12 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 def local_text(at_us: int) -> str:
     """Return ``2026-11-22 19:16:23`` in the machine's zone, as FreeSWITCH writes stamps."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_us // 1_000_000))
+    return _second_text(at_us // 1_000_000)
+
+
+@functools.lru_cache(maxsize=256)
+def _second_text(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 def gmt_text(at_us: int) -> str:

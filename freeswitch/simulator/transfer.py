@@ -36,8 +36,7 @@ def remember(channel: Channel, profile: Profile, what: str) -> None:
     if history is None:
         channel.set("transfer_history", source)
     else:
-        before = history[0]
-        channel.set("transfer_history", [*([before] if isinstance(before, str) else before), source])
+        channel.set("transfer_history", [*([history] if isinstance(history, str) else history), source])
     channel.set("transfer_source", source)
 
 

@@ -18,8 +18,9 @@ import argon2
 import httpx
 import uvloop
 
-from api.app import Application, Server, create_app, server_of
+from api.app import Application, create_app, server_of
 from api.http.ratelimit import Limit
+from api.http.server import Server
 from core.access import keys, people
 from core.access.passwords import Passwords
 from core.access.roles import BUILT_IN, EVERYTHING

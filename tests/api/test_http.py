@@ -261,7 +261,7 @@ def test_without_a_secret_it_does_not_start(secret: str) -> None:
 @on_asyncio
 async def test_it_stops_in_order(database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to stop: not ready at once, running requests finish, then nobody listens."""
-    monkeypatch.setattr("api.app.DRAIN_S", 0.3)
+    monkeypatch.setattr("api.http.server.DRAIN_S", 0.3)
     async with serving(database_url, redis_url) as api:
         node, key = await api.node(), await api.key()
         call = await api.call(node)

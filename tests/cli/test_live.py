@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.commands.client import Client
+from api.commands.keys import read_keys
 from api.commands.live import Live
 from api.commands.profile import Profile
-from api.commands.top import Top, read_keys
+from api.commands.top import Top
 
 
 def call(name: str, version: int, state: str = "answered") -> dict[str, Any]:

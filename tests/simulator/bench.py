@@ -6,7 +6,7 @@ from freeswitch.simulator.listener import Listener
 from freeswitch.simulator.machine import assemble
 from freeswitch.simulator.outbound import Control
 from freeswitch.simulator.scripts import Caller, Person
-from freeswitch.simulator.traffic import call_in
+from freeswitch.simulator.traffic import Stream, call_in
 from tests.simulator.frames import Frame, Pairs, frames, pairs
 
 START_US = 1_795_374_000_123_456
@@ -27,6 +27,7 @@ class Peer:
         self.open = True
         self.congested = False
         self._read = 0
+        self._inbox: list[Frame] = []
         self.listener: Listener | None = None
 
     # What a `Pipe` does.
@@ -52,25 +53,31 @@ class Peer:
         self.listener.peer_left()
         self.open = False
 
-    def frames(self) -> list[Frame]:
-        """Every frame since the last call."""
+    def _collect(self) -> list[Frame]:
         found = list(frames(bytes(self.received[self._read :])))
         if found:
             self._read += found[-1].end
+            self._inbox += found
+        return self._inbox
+
+    def frames(self) -> list[Frame]:
+        """Every frame that nobody has looked at yet."""
+        found, self._inbox = self._collect(), []
         return found
 
     def events(self) -> list[Pairs]:
-        """Every event since the last call; replies are left out."""
+        """Every event that nobody has looked at yet; other frames go unread."""
         return [pairs(frame) for frame in self.frames() if frame.kind.startswith("text/event-")]
 
     def ask(self, text: str, wait_s: float = 5.0) -> Frame:
-        """Send a command and return its answer, which must come within ``wait_s``."""
-        self.frames()
+        """Send a command and return its answer, which must come within ``wait_s``; events stay unread."""
+        seen = len(self._collect())
         self.say(text + "\n\n")
         until = self._bench.now + wait_s
         while True:
-            for frame in self.frames():
+            for frame in self._collect()[seen:]:
                 if frame.kind in ("command/reply", "api/response"):
+                    self._inbox.remove(frame)
                     return frame
             assert self._bench.now < until, f"no answer to {text!r}"
             self._bench.run(0.01)
@@ -117,6 +124,10 @@ class Bench:
         assert peer.listener is not None
         self.outbound.append(peer)
         control.opened(peer.listener)
+
+    def start_traffic(self) -> None:
+        """Let the callers of the settings' traffic come."""
+        Stream(self.switch, self.settings.traffic)
 
     def call(self, caller: Caller, person: Person | None = None, uuid: str = "") -> Channel:
         """Let somebody call."""

@@ -104,3 +104,12 @@ async def test_a_leg_of_the_call_is_no_listener() -> None:
         customer, agent = await lab.talk()
         await lab.refused("no_monitor", "call.monitor_stop", lab.call(customer), monitor_leg=agent.uuid)
         await lab.apart(customer, agent)
+
+
+async def test_a_listening_leg_can_neither_be_held_nor_played_to() -> None:
+    async with open_lab() as lab:
+        customer, agent, supervisor = await _monitored(lab, "listen")
+        await lab.refused("not_bridged", "call.hold", supervisor)
+        assert not lab.leg(supervisor).held_since_us
+        await lab.refused("not_playable", "call.play", supervisor, path="tone_stream://%(200,0,440)")
+        await lab.hears(supervisor, lab.tone(customer), lab.tone(agent))

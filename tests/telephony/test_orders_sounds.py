@@ -222,3 +222,10 @@ def _channels(path: str) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         for side in sides
     ]
     return frames[0], frames[1]
+
+
+async def test_a_telephone_that_rings_hears_nothing() -> None:
+    async with open_lab() as lab:
+        result = await lab.done("call.originate", to="300")
+        leg = lab.leg(str(result["leg"]))
+        await lab.refused("not_answered", "call.play", leg, path=BEEP)

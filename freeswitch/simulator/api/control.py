@@ -7,7 +7,9 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from freeswitch.simulator import faults, keys, recovery, registrations, traffic
+import msgspec
+
+from freeswitch.simulator import answering, faults, holding, keys, recovery, registrations, traffic
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.scripts import Caller, Digits, Person, Rule, Span
 from freeswitch.simulator.switch import Refused
@@ -133,8 +135,6 @@ def _callee(call: Call, words: list[str]) -> str:
     values = _values(words[1:])
     rule = Rule(words[0], _person(values))
     traffic_now = call.switch.traffic
-    import msgspec
-
     call.switch.traffic = msgspec.structs.replace(traffic_now, rules=(rule, *traffic_now.rules))
     return "+OK\n"
 
@@ -147,15 +147,11 @@ def _press(call: Call, words: list[str]) -> str:
 
 
 def _bye(call: Call, words: list[str]) -> str:
-    from freeswitch.simulator import answering
-
     answering.far_end_hangs_up(call.switch.channels[words[0]])
     return "+OK\n"
 
 
 def _reinvite(call: Call, words: list[str]) -> str:
-    from freeswitch.simulator import holding
-
     channel = call.switch.channels[words[0]]
     if _values(words).get("hold", "on") == "on":
         holding.hold(channel)
@@ -189,8 +185,7 @@ def _fault(call: Call, words: list[str]) -> str:
 
 
 def _heartbeat(call: Call, words: list[str]) -> str:
-    call.switch.heartbeat_s = max(0.05, float(words[0]))
-    call.switch.restart_heartbeat()
+    call.switch.heartbeat.every(max(0.05, float(words[0])))
     return "+OK\n"
 
 
@@ -220,6 +215,8 @@ def _recoverable(call: Call, words: list[str]) -> str:
         channel = switch.channels.pop(row.uuid)
         channel.stopping = True
         channel.state = 12
+        for recording in channel.recordings.values():
+            recording.close()
     switch.recoverable = [*switch.recoverable, *rows]
     return f"+OK {len(rows)} legs\n"
 

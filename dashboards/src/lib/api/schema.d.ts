@@ -136,34 +136,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/users": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List users, newest first
-         * @description `roles[eq]=admin` finds everybody who has the role.
-         *
-         *     Needs the permission `users:read`.
-         */
-        get: operations["list_users"];
-        put?: never;
-        /**
-         * Create a user
-         * @description Nobody can give rights they do not have themselves.
-         *
-         *     Needs the permission `users:write`.
-         */
-        post: operations["create_user"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/users/me": {
         parameters: {
             query?: never;
@@ -259,6 +231,34 @@ export interface paths {
          *     For anybody who is signed in.
          */
         delete: operations["delete_my_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List users, newest first
+         * @description `roles[eq]=admin` finds everybody who has the role.
+         *
+         *     Needs the permission `users:read`.
+         */
+        get: operations["list_users"];
+        put?: never;
+        /**
+         * Create a user
+         * @description Nobody can give rights they do not have themselves.
+         *
+         *     Needs the permission `users:write`.
+         */
+        post: operations["create_user"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1136,84 +1136,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/calls/{call_id}/play": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Play a sound
-         * @description Play a file or tones to a leg. Answers when the sound has begun.
-         *
-         *     Needs the permission `calls:control`.
-         */
-        post: operations["play_call"];
-        /**
-         * Stop playing
-         * @description Stop the sound that plays to a leg.
-         *
-         *     Needs the permission `calls:control`.
-         */
-        delete: operations["play_stop_call"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/calls/{call_id}/recordings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The recordings of a call
-         * @description All of them, oldest first, with the ids that pause, resume and stop take.
-         *
-         *     Needs the permission `calls:read`.
-         */
-        get: operations["list_call_recordings"];
-        put?: never;
-        /**
-         * Start recording
-         * @description Record a leg, both directions in stereo. `result.recording` is the recording's id.
-         *
-         *     Needs the permission `calls:control`.
-         */
-        post: operations["record_start_call"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/calls/{call_id}/recordings/{recording_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        /**
-         * Pause, resume or stop a recording
-         * @description While paused the file holds silence, so times in it stay true.
-         *
-         *     Needs the permission `calls:control`.
-         */
-        patch: operations["record_change_call"];
-        trace?: never;
-    };
     "/v1/calls/{call_id}/transfer": {
         parameters: {
             query?: never;
@@ -1328,6 +1250,84 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/v1/calls/{call_id}/play": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Play a sound
+         * @description Play a file or tones to a leg. Answers when the sound has begun.
+         *
+         *     Needs the permission `calls:control`.
+         */
+        post: operations["play_call"];
+        /**
+         * Stop playing
+         * @description Stop the sound that plays to a leg.
+         *
+         *     Needs the permission `calls:control`.
+         */
+        delete: operations["play_stop_call"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/calls/{call_id}/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The recordings of a call
+         * @description All of them, oldest first, with the ids that pause, resume and stop take.
+         *
+         *     Needs the permission `calls:read`.
+         */
+        get: operations["list_call_recordings"];
+        put?: never;
+        /**
+         * Start recording
+         * @description Record a leg, both directions in stereo. `result.recording` is the recording's id.
+         *
+         *     Needs the permission `calls:control`.
+         */
+        post: operations["record_start_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/calls/{call_id}/recordings/{recording_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Pause, resume or stop a recording
+         * @description While paused the file holds silence, so times in it stay true.
+         *
+         *     Needs the permission `calls:control`.
+         */
+        patch: operations["record_change_call"];
         trace?: never;
     };
     "/v1/calls/{call_id}/events": {
@@ -3402,142 +3402,6 @@ export interface operations {
             504: components["responses"]["Problem504"];
         };
     };
-    list_users: {
-        parameters: {
-            query?: {
-                /** @description Filter: `email[op]=value` with eq, ne, in, prefix. */
-                email?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
-                name?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `state[op]=value` with eq, ne, in. */
-                state?: {
-                    /** @enum {string} */
-                    eq?: "active" | "deactivated";
-                    /** @enum {string} */
-                    ne?: "active" | "deactivated";
-                    in?: string;
-                };
-                /** @description Filter: `roles[op]=value` with eq, ne, in. */
-                roles?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                };
-                /** @description Filter: `created_at[op]=value` with gt, gte, lt, lte. */
-                created_at?: {
-                    /** Format: date-time */
-                    gt?: string;
-                    /** Format: date-time */
-                    gte?: string;
-                    /** Format: date-time */
-                    lt?: string;
-                    /** Format: date-time */
-                    lte?: string;
-                };
-                /** @description At most so many rows. */
-                limit?: components["parameters"]["Limit"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: components["parameters"]["Cursor"];
-                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
-                fields?: components["parameters"]["Fields"];
-            };
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description List users, newest first */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        data: components["schemas"]["User"][];
-                        has_more: boolean;
-                        next_cursor: string | null;
-                    };
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-        };
-    };
-    create_user: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewUser"];
-            };
-        };
-        responses: {
-            /** @description Create a user */
-            201: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CreatedUser"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            409: components["responses"]["Problem409"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            422: components["responses"]["Problem422"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
     get_me: {
         parameters: {
             query?: {
@@ -3785,6 +3649,142 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_users: {
+        parameters: {
+            query?: {
+                /** @description Filter: `email[op]=value` with eq, ne, in, prefix. */
+                email?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `state[op]=value` with eq, ne, in. */
+                state?: {
+                    /** @enum {string} */
+                    eq?: "active" | "deactivated";
+                    /** @enum {string} */
+                    ne?: "active" | "deactivated";
+                    in?: string;
+                };
+                /** @description Filter: `roles[op]=value` with eq, ne, in. */
+                roles?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                };
+                /** @description Filter: `created_at[op]=value` with gt, gte, lt, lte. */
+                created_at?: {
+                    /** Format: date-time */
+                    gt?: string;
+                    /** Format: date-time */
+                    gte?: string;
+                    /** Format: date-time */
+                    lt?: string;
+                    /** Format: date-time */
+                    lte?: string;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List users, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["User"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_user: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUser"];
+            };
+        };
+        responses: {
+            /** @description Create a user */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedUser"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             504: components["responses"]["Problem504"];
@@ -6416,252 +6416,6 @@ export interface operations {
             504: components["responses"]["Problem504"];
         };
     };
-    play_call: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path: {
-                /** @description The call's id: `call_…`. */
-                call_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Play"];
-            };
-        };
-        responses: {
-            /** @description Play a sound */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CallChanged"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            409: components["responses"]["Problem409"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            422: components["responses"]["Problem422"];
-            429: components["responses"]["Problem429"];
-            502: components["responses"]["Problem502"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
-    play_stop_call: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path: {
-                /** @description The call's id: `call_…`. */
-                call_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["OnLeg"];
-            };
-        };
-        responses: {
-            /** @description Stop playing */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CallChanged"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            409: components["responses"]["Problem409"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            429: components["responses"]["Problem429"];
-            502: components["responses"]["Problem502"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
-    list_call_recordings: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path: {
-                /** @description The call's id: `call_…`. */
-                call_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The recordings of a call */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CallRecordings"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-        };
-    };
-    record_start_call: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path: {
-                /** @description The call's id: `call_…`. */
-                call_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["OnLeg"];
-            };
-        };
-        responses: {
-            /** @description Start recording */
-            201: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CallChanged"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            409: components["responses"]["Problem409"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            422: components["responses"]["Problem422"];
-            429: components["responses"]["Problem429"];
-            502: components["responses"]["Problem502"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
-    record_change_call: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path: {
-                /** @description The call's id: `call_…`. */
-                call_id: string;
-                /** @description The recording's id: `rec_…`. */
-                recording_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecordingChange"];
-            };
-        };
-        responses: {
-            /** @description Pause, resume or stop a recording */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CallChanged"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            409: components["responses"]["Problem409"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            429: components["responses"]["Problem429"];
-            502: components["responses"]["Problem502"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
     transfer_call: {
         parameters: {
             query?: never;
@@ -6939,6 +6693,252 @@ export interface operations {
         };
         responses: {
             /** @description Stop listening in */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallChanged"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    play_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The call's id: `call_…`. */
+                call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Play"];
+            };
+        };
+        responses: {
+            /** @description Play a sound */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallChanged"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    play_stop_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The call's id: `call_…`. */
+                call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["OnLeg"];
+            };
+        };
+        responses: {
+            /** @description Stop playing */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallChanged"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_call_recordings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The call's id: `call_…`. */
+                call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The recordings of a call */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallRecordings"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    record_start_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The call's id: `call_…`. */
+                call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["OnLeg"];
+            };
+        };
+        responses: {
+            /** @description Start recording */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallChanged"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    record_change_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The call's id: `call_…`. */
+                call_id: string;
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordingChange"];
+            };
+        };
+        responses: {
+            /** @description Pause, resume or stop a recording */
             200: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
