@@ -95,6 +95,7 @@ class Application:
             stack.push_async_callback(database.close)
             bus = await Bus.open(settings.redis_url)
             stack.push_async_callback(bus.aclose)
+            database.show = bus.publish
             try:
                 access = Access(database, bus, settings.secret, self._passwords)
             except NoSecret as exc:

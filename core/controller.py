@@ -73,6 +73,7 @@ async def serve(settings: Settings, *, name: str = "") -> None:
         stack.push_async_callback(_aclose, bridge, db.close)
         bus = await bridge.run(Bus.open, settings.redis_url)
         stack.push_async_callback(_aclose, bridge, bus.aclose)
+        db.show = bus.publish
         blobs = open_blobs(settings)
         parts = Parts(name, bridge, bus, db, settings.state_dir)
         LOG.info("controller started", name=name, pid=os.getpid())

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from core.model.entries import LogEntry
-from core.storage.database import SYSTEM, Connection, Database
+from core.storage.database import SYSTEM, Connection, Database, show_later
 from core.storage.entries import APPEND, READ_BODY, NewEntry, columns_of
 from core.storage.errors import translated
 
@@ -24,9 +24,9 @@ LEAST_DAYS = 7
 
 
 async def append(connection: Connection, entries: Iterable[NewEntry]) -> dict[str, list[LogEntry]]:
-    """Number and insert ``entries`` in the transaction of ``connection``; returned by tenant, ready for the bus.
+    """Number and insert ``entries`` in the transaction of ``connection``; returned by tenant, shown after the commit.
 
-    Publish what comes back only after the commit. An entry whose id is in the log already keeps its number.
+    An entry whose id is in the log already keeps its number.
     The tenants' numbers stay locked until the transaction ends, so make this its last statement.
     """
     columns = columns_of(entries)
@@ -34,7 +34,9 @@ async def append(connection: Connection, entries: Iterable[NewEntry]) -> dict[st
         return {}
     with translated():
         row = await connection.fetchrow(APPEND, *columns.arguments)
-    return columns.numbered(row["seqs"], row["recorded"])
+    written = columns.numbered(row["seqs"], row["recorded"])
+    show_later(connection, written)
+    return written
 
 
 async def read(

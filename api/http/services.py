@@ -52,7 +52,7 @@ class Services:
         self.metrics = metrics
         self.origins = origins
         self.streams = StreamHub(database, bus, access, metrics)
-        self.timeline = Timeline(database, bus)
+        self.timeline = Timeline(database)
         self.calls: Together[str, bytes] = Together(self._read_calls)
         self.call_pages: Same[tuple[str, bytes], Page] = Same()
         self.started = monotonic()

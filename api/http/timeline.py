@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from core import log
-from core.bus import Bus
 from core.clock import now_us
 from core.errors import IrisxError
 from core.logs import get_logger
@@ -28,9 +27,8 @@ _TOLD = frozenset(
 class Timeline:
     """Puts orders into the log."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._bus = bus
 
     async def note(self, order: Order, began_us: int, status: str, code: str) -> None:
         """Add one order about a call. Without the store it is lost: it explains, and nothing follows from it."""
@@ -54,9 +52,6 @@ class Timeline:
         )
         try:
             async with self._database.tenant(order.tenant_id) as conn:
-                written = await log.append(conn, [entry])
+                await log.append(conn, [entry])
         except IrisxError as exc:
             LOG.warning("an order is not in the log", order=order.id, error=exc.code)
-            return
-        for tenant_id, entries in written.items():
-            await self._bus.publish(tenant_id, entries)

@@ -78,6 +78,8 @@ class LegSeen(LegFact, frozen=True):
 class LegDescribed(LegFact, frozen=True):
     """It exists, and this is all about it: what a switch answers when it is asked for a channel."""
 
+    held: bool | None = None
+    """Whether its own far end holds; None where the switch shows neither that nor that a hold has ended."""
     bridged_to: str = ""
     parked: bool = False
     conference: str = ""

@@ -11,10 +11,23 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from core.model import legs as rules
-from core.model.facts import Channel, Fact, LegSeen
-from core.model.machine import CAUSE_MISSED, CAUSE_NODE_DEATH, ENDED
+from core.model.facts import (
+    Channel,
+    ConferenceJoined,
+    Fact,
+    LegBridged,
+    LegDescribed,
+    LegParked,
+    LegSeen,
+    LegUnbridged,
+)
+from core.model.machine import CAUSE_MISSED, CAUSE_NODE_DEATH, ENDED, MARK_CONFERENCE, MARK_HOLD
 from core.model.meetings import Meetings
 from core.model.records import Call, Change, Leg
+
+SETTLED_US = 1_000_000
+"""FreeSWITCH tells of a bridge a moment before the legs show it, so a leg that is not bridged is believed only so
+long after its last bridge."""
 
 
 class Resync(Meetings):
@@ -126,6 +139,32 @@ class Resync(Meetings):
     @abstractmethod
     def _take(self, fact: Fact) -> None:
         """Take one fact; `core.model.switchboard.Switchboard` does."""
+
+    def _described(self, fact: LegDescribed) -> None:
+        """Catch up with what became of a leg while nobody listened.
+
+        The look counts as the event that it is numbered as: a leg that an event changed since is left alone.
+        """
+        leg = self._living(self._names.get(fact.channel.uuid, fact.channel.uuid))
+        if leg.hangup_us:
+            return
+        at = (fact.at_us, fact.seq, fact.channel)
+        if fact.bridged_to:
+            if self._names.get(fact.bridged_to, fact.bridged_to) != leg.bridged_to:
+                self._take(LegBridged(*at, leg.uuid, fact.bridged_to))
+        elif fact.conference:
+            if leg.conference != fact.conference:
+                self._take(ConferenceJoined(*at, fact.conference, fact.instance, fact.member))
+        elif fact.parked and not leg.marks:
+            # (the last application stays in view after its time: of a leg that we follow, events know better)
+            self._take(LegParked(*at))
+        if leg.bridged_to and not fact.bridged_to and fact.at_us - leg.bridged_us > SETTLED_US:
+            self._take(LegUnbridged(*at, leg.uuid, leg.bridged_to))
+        elsewhere = leg.conference and not fact.conference
+        if elsewhere and rules.is_news(leg, MARK_CONFERENCE, at_us=fact.at_us, seq=fact.seq):
+            self._leave_all(self.calls[self._home[leg.uuid]], leg.uuid, fact.at_us)
+        if fact.held is not None and rules.is_news(leg, MARK_HOLD, at_us=fact.at_us, seq=fact.seq):
+            self._hold(self._living(leg.uuid), fact.held, fact.at_us)
 
     def _listed(self, uuid: str, channel: Channel, at_us: int) -> None:
         """A channel that lives, as a listing shows it."""

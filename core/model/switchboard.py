@@ -201,23 +201,6 @@ class Switchboard(Resync):
             to=channel.transfer_to,
         )
 
-    def _described(self, fact: LegDescribed) -> None:
-        """Catch up with what became of a leg while nobody listened. A description of a leg that we follow is older
-        than its events, so it only adds what is not there."""
-        leg = self._subject(fact)
-        if leg.marks or leg.hangup_us:
-            return
-        if fact.bridged_to:
-            self._bridged(LegBridged(fact.at_us, fact.seq, fact.channel, leg.uuid, fact.bridged_to))
-        elif fact.conference:
-            self._conference_joined(
-                ConferenceJoined(
-                    fact.at_us, fact.seq, fact.channel, fact.conference, fact.instance, fact.member
-                )
-            )
-        elif fact.parked:
-            self._parked(LegParked(fact.at_us, fact.seq, fact.channel))
-
     # -- the life of a leg
 
     def _progressed(self, fact: LegProgressed) -> None:

@@ -18,7 +18,7 @@ from core.clock import now_us
 from core.model.entries import LogEntry
 from core.model.records import Call, Change
 from core.storage.batch import WRITE, Batch
-from core.storage.database import SYSTEM, Database
+from core.storage.database import SYSTEM, Database, show_later
 from core.storage.entries import NewEntry
 from core.storage.errors import FenceLost
 from core.storage.listing import Asked, Listing, Page, list_json
@@ -54,7 +54,7 @@ async def write_changes(
     changes: Sequence[Change],
     events_extra: Iterable[NewEntry] = (),
 ) -> dict[str, list[LogEntry]]:
-    """Store what happened to the calls of a switch; the numbered entries by tenant, ready for the bus.
+    """Store what happened to the calls of a switch; the numbered entries by tenant, as they are shown.
 
     Raises `FenceLost` when ``fence`` is not the newest token drawn for ``node``: nothing was written. Raises
     `core.errors.PeerError` when the store failed: then it may or may not be written, and writing it again is safe.
@@ -68,7 +68,9 @@ async def write_changes(
         return {}
     async with db.reader(SYSTEM) as connection:
         row = await connection.fetchrow(WRITE, node, fence, *batch.arguments())
-    return batch.entries.numbered(row["seqs"], row["recorded"])
+        written = batch.entries.numbered(row["seqs"], row["recorded"])
+        show_later(connection, written)
+    return written
 
 
 async def open_calls(db: Database, node: str) -> list[Call]:

@@ -14,6 +14,7 @@ must pool sessions, not transactions.
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Self
@@ -22,8 +23,9 @@ import asyncpg
 
 from core.clock import monotonic
 from core.errors import PeerError, PeerTimeout, Unavailable
+from core.model.entries import LogEntry
 from core.storage.errors import raise_ours, translate, translated
-from core.storage.pool import CONNECT_S, Pool
+from core.storage.pool import CONNECT_S, Entries, Pool, Session
 
 SYSTEM = "*"
 """The tenant that sees all of them."""
@@ -31,6 +33,7 @@ STATEMENT_S = 15.0
 """How long any statement may take before we give it up; Postgres itself stops it a little earlier."""
 VERSIONS = Path(__file__).parent / "schema" / "versions"
 
+Show = Callable[[str, Sequence[LogEntry]], Awaitable[None]]
 Connection = Any
 """An asyncpg connection: ``fetch``, ``fetchrow``, ``fetchval``, ``execute``, ``executemany``."""
 
@@ -40,6 +43,8 @@ class Database:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.show: Show = _nobody
+        """Told the new entries of a tenant's log once they are committed (`core.bus.Bus.publish`). Must not raise."""
 
     @classmethod
     async def open(cls, url: str, *, min_size: int = 1, max_size: int = 10, patience_s: float = 10.0) -> Self:
@@ -74,7 +79,7 @@ class Database:
 
         Errors of the store come out as ours: `Unavailable`, `core.errors.Conflict` and so on.
         """
-        return _Reader(self._pool, tenant_id)
+        return _Reader(self, tenant_id)
 
     def tenant(self, tenant_id: str) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction that sees one tenant: committed on leaving, undone by an exception.
@@ -82,11 +87,11 @@ class Database:
         Raises like `reader`; and `PeerTimeout` when the connection broke during the commit, for then nobody
         knows whether it happened.
         """
-        return _Writer(self._pool, tenant_id)
+        return _Writer(self, tenant_id)
 
     def system(self) -> AbstractAsyncContextManager[Connection]:
         """Like `tenant`, for the system itself: sees every tenant."""
-        return _Writer(self._pool, SYSTEM)
+        return _Writer(self, SYSTEM)
 
     async def lacking(self) -> list[str]:
         """The versions of the schema that this database has not got: empty when `core.storage.migrate` is done."""
@@ -102,13 +107,24 @@ class Database:
         return self._pool.statistics()
 
 
+async def _nobody(_tenant_id: str, _entries: Sequence[LogEntry]) -> None:
+    """Nobody follows what this program writes."""
+
+
+def show_later(connection: Connection, written: Entries) -> None:
+    """Show these entries to those who follow the log, if and when ``connection`` has committed them."""
+    if written and isinstance(connection, Session):
+        connection.fresh.append(written)
+
+
 class _Reader:
     """Borrows a session. A class, not a generator: this is in the path of every read."""
 
-    __slots__ = ("_pool", "_session", "_tenant_id")
+    __slots__ = ("_database", "_pool", "_session", "_tenant_id")
 
-    def __init__(self, pool: Pool, tenant_id: str) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, tenant_id: str) -> None:
+        self._database = database
+        self._pool = database._pool
         self._tenant_id = tenant_id
 
     async def __aenter__(self) -> Connection:
@@ -120,9 +136,14 @@ class _Reader:
         return self._session
 
     async def __aexit__(self, _kind: object, exc: BaseException | None, _traceback: object) -> None:
+        fresh = self._session.fresh
         self._pool.release(self._session)
         if exc is not None:
             raise_ours(exc)
+        elif fresh:
+            for written in fresh:
+                for tenant_id, entries in written.items():
+                    await self._database.show(tenant_id, entries)
 
 
 class _Writer(_Reader):

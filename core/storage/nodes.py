@@ -23,7 +23,7 @@ from core.errors import Conflict, NotFound, RequestError
 from core.ids import new_id
 from core.model.entries import LogEntry
 from core.storage import incidents
-from core.storage.database import Connection, Database
+from core.storage.database import Connection, Database, show_later
 from core.storage.entries import APPEND, NewEntry, columns_of
 from core.storage.sealing import Sealer
 
@@ -316,7 +316,9 @@ async def _tell(connection: Connection, node_id: str, kind: str) -> dict[str, li
         ]
     )
     numbers = await connection.fetchrow(APPEND, *columns.arguments)
-    return columns.numbered(numbers["seqs"], numbers["recorded"])
+    written = columns.numbered(numbers["seqs"], numbers["recorded"])
+    show_later(connection, written)
+    return written
 
 
 def _node(row: Any, sealer: Sealer | None) -> Node:

@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 
 from core.errors import Unavailable
+from core.model.entries import LogEntry
 
 ACQUIRE_S = 5.0
 """How long to wait for a free session before saying that the store is busy."""
@@ -22,14 +23,19 @@ CONNECT_S = 5.0
 CLOSE_S = 3.0
 
 
-class Session(asyncpg.Connection):  # type: ignore[misc]  # the driver ships no types
-    """A connection that knows for whom it speaks; None while that is not certain."""
+Entries = dict[str, list[LogEntry]]
 
-    __slots__ = ("speaks_for",)
+
+class Session(asyncpg.Connection):  # type: ignore[misc]  # the driver ships no types
+    """A connection that knows for whom it speaks (None while that is not certain), and what it put into the log."""
+
+    __slots__ = ("fresh", "speaks_for")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.speaks_for: str | None = None
+        self.fresh: list[Entries] = []
+        """Entries of the log that this borrower wrote, by tenant: shown when they are committed."""
 
     async def speak_for(self, tenant_id: str) -> None:
         self.speaks_for = None
@@ -69,6 +75,7 @@ class Pool:
     def release(self, session: Session) -> None:
         """Take a session back; one that is in the middle of something is ended."""
         self._busy.discard(session)
+        session.fresh = []
         protocol = session._protocol
         if not session.is_closed() and (
             self._closed

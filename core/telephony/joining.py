@@ -11,6 +11,8 @@ one (`bind`), which works without any controller.
 
 from collections.abc import Iterable
 
+import trio
+
 from core.errors import Conflict, PeerTimeout
 from core.model.records import Call, Change, Leg
 from core.telephony.desk import Desk, wish
@@ -24,7 +26,9 @@ HOLD_MUSIC = "tone_stream://v=-24;%(400,200,523.25);%(600,4000,659.25);loops=-1"
 """Two soft notes in five seconds: needs no file. A node may name its own (``settings.hold_music``), and so does the
 switch's global variable ``hold_music``."""
 STAY = "park_after_bridge"
+PARTNER = "bridge_to"
 SILENCE = "send_silence_when_idle"
+SHOWN_S = 0.1
 HOOK = "api_reporting_hook"
 """Run by the switch when a leg has ended (switch_core_state_machine.c). Not ``api_hangup_hook``: an operator's own
 dialplan may use that one."""
@@ -155,10 +159,26 @@ async def pair_up(desk: Desk, one: Leg, two: Leg) -> None:
         await bind(desk, one, two)
         await set_all(desk, (one.uuid, two.uuid), **{STAY: "false"})
         await unbind(desk, one, two)
+        together = await _together(desk, one, two)
+        if not together:
+            # FreeSWITCH tells of a bridge a moment before the legs show it.
+            await trio.sleep(SHOWN_S)
+            together = await _together(desk, one, two)
     except CommandRefused:
-        # One of them is gone already, and the other one may have been parked for it.
+        together = False
+    if not together:
+        # One of them was on its way out before it was bound, and the other one may have been parked for it.
         for leg in (one, two):
             await let_go(desk, leg.uuid, "NORMAL_CLEARING")
+
+
+async def _together(desk: Desk, one: Leg, two: Leg) -> bool:
+    """Whether the switch has these legs bridged to each other now. A leg's partner is forgotten first, and then looked
+    whether to park it, so a leg that still has one after `STAY` was set to false will not be parked."""
+    for leg, other in ((one, two), (two, one)):
+        if (await desk.api(commands.uuid_getvar(leg.uuid, PARTNER))).strip() != other.uuid:
+            return False
+    return True
 
 
 async def bind(desk: Desk, one: Leg, two: Leg) -> None:

@@ -14,9 +14,14 @@ async def drain(desk: Desk, order: Order) -> Result:
     The switch refuses inbound ones (503), the controller outbound ones. Not ``fsctl pause`` for both: then a live
     call could not be transferred any more.
     """
-    await desk.api("fsctl pause inbound")
+    await turn_away(desk)
     await desk.set_state("draining")
     return {"state": desk.state, "calls_left": len(desk.board.calls)}
+
+
+async def turn_away(desk: Desk) -> None:
+    """Let the switch refuse new inbound calls. A switch that restarts has forgotten it."""
+    await desk.api("fsctl pause inbound")
 
 
 async def resume(desk: Desk, order: Order) -> Result:

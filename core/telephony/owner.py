@@ -26,6 +26,7 @@ from core.storage import calls as call_store
 from core.storage import nodes as node_store
 from core.telephony import consult
 from core.telephony import resync as comparing
+from core.telephony.node_orders import turn_away
 from core.telephony.orders import carry_out
 from core.telephony.parts import Parts
 from core.telephony.resync import Report
@@ -141,25 +142,16 @@ class Owner:
 
     async def set_state(self, state: str) -> None:
         self.state = state
-        await self.parts.bridge.run(self._store_state, state)
-
-    async def _store_state(self, state: str) -> None:
-        told = await node_store.set_state(self.parts.db, self.node.id, state)
-        for tenant_id, entries in told.items():
-            await self.parts.bus.publish(tenant_id, entries)
+        await self.parts.bridge.run(node_store.set_state, self.parts.db, self.node.id, state)
 
     async def _note_reach(self, up: bool, reason: str) -> None:
-        await self.parts.bridge.run(self._store_reach, up, reason)
-
-    async def _store_reach(self, up: bool, reason: str) -> None:
-        told = await node_store.note_reach(self.parts.db, self.node.id, up=up, reason=reason)
-        for tenant_id, entries in told.items():
-            await self.parts.bus.publish(tenant_id, entries)
+        note = partial(node_store.note_reach, up=up, reason=reason)
+        await self.parts.bridge.run(note, self.parts.db, self.node.id)
 
     async def resync(self, reason: str) -> Report:
         """Compare with the switch's own list; see `core.telephony.resync`."""
         async with self._resyncing:
-            report = await comparing.resync(self.switch, self.board, self._take, self.recorder.mark)
+            report = await comparing.resync(self.switch, self.board, self._take, self.recorder)
         self.resyncs += 1
         LOG.info("resynced", node=self.node.id, reason=reason, **msgspec.to_builtins(report))
         return report
@@ -278,6 +270,8 @@ class Owner:
             self._resync_wanted = trio.Event()
             await trio.sleep_until(self._resync_at)
             try:
+                if self.state != "active":
+                    await turn_away(self)
                 await self.resync(self._resync_reason)
                 if not self._resumed:
                     self._resumed = True
@@ -291,20 +285,17 @@ class Owner:
     async def _write(self, changes: Sequence[Change]) -> None:
         """One transaction, and then everybody who follows sees it: one crossing for both."""
         try:
-            await self.parts.bridge.run(self._store_and_show, list(changes), self.lease.token)
+            await self._store(changes)
         except call_store.FenceLost:
             if not self.lease.held:
                 raise Superseded from None
             # A controller that lost the race for the lease drew a token after us: ours is drawn again.
             self.lease.token = await self._draw_fence()
-            await self.parts.bridge.run(self._store_and_show, list(changes), self.lease.token)
+            await self._store(changes)
 
-    async def _store_and_show(self, changes: list[Change], fence: int) -> None:
-        written = await call_store.write_changes(
-            self.parts.db, node=self.node.id, fence=fence, changes=changes
-        )
-        for tenant_id, entries in written.items():
-            await self.parts.bus.publish(tenant_id, entries)
+    async def _store(self, changes: Sequence[Change]) -> None:
+        write = partial(call_store.write_changes, node=self.node.id, fence=self.lease.token, changes=changes)
+        await self.parts.bridge.run(write, self.parts.db)
 
     async def _take_orders(self) -> None:
         inbox = self.parts.inbox(self.node.id)

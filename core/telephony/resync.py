@@ -2,14 +2,16 @@
 
 Needed after every connect, after a loss was noticed or suspected, at takeover, and when somebody asks. The
 switch's list comes from its SQL table and lags behind (`show channels`), while our own view comes from events that
-may still be on their way. So nothing is ended on the list's word alone:
+may still be on their way. So the list only says which legs to ask for, and nothing is concluded from its rows:
 
-- a leg there that we do not know is read whole (``uuid_dump``) and attached as if we had seen it from the start;
-- a leg of ours that is missing there is asked for by name (``uuid_exists`` is exact), after a pause in which its
+- every leg, known to us or not, is read from the switch itself (``uuid_dump``): what it shows and which event it
+  shows it after, so that a look which is older than an event we had changes nothing;
+- a leg of ours that the switch does not have is asked for once more (``uuid_exists``), after a pause in which its
   end may still arrive as an event, with its true cause and times.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
 
 import msgspec
 import trio
@@ -18,9 +20,10 @@ from core.clock import now_us
 from core.model.facts import Channel
 from core.model.records import Change
 from core.model.switchboard import Switchboard
-from core.telephony.translate import channel_of_row, translate
+from core.telephony.translate import translate
 from freeswitch.errors import CommandRefused, EslError, ProtocolError
-from freeswitch.esl import Event
+from freeswitch.esl import frame_of
+from freeswitch.event import Event
 from freeswitch.switch import Switch
 
 GRACE_S = 1.0
@@ -40,91 +43,89 @@ class Report(msgspec.Struct, frozen=True):
     """Legs of ours that it does not have any more."""
 
 
-async def resync(
-    switch: Switch,
-    board: Switchboard,
-    take: Callable[[list[Change]], None],
-    mark: Callable[..., None],
-) -> Report:
-    """Make ``board`` agree with the switch. Raises what `Switch.api` raises; what was done until then stays.
+class Journal(Protocol):
+    """Where it is noted what was concluded from, so that a replay concludes the same (`core.recorder.Recorder`)."""
 
-    ``mark`` notes in the flight recorder what was concluded from, so that a replay concludes the same.
-    """
+    def write(self, data: bytes) -> None: ...
+    def mark(self, mark: str, **values: object) -> None: ...
+
+
+async def resync(
+    switch: Switch, board: Switchboard, take: Callable[[list[Change]], None], journal: Journal
+) -> Report:
+    """Make ``board`` agree with the switch. Raises what `Switch.api` raises; what was done until then stays."""
     asked_us = now_us()
-    rows = await switch.channels()
-    listing = {row.uuid: channel_of_row(msgspec.to_builtins(row)) for row in rows}
-    unknown = [uuid for uuid in listing if board.call_of(uuid) is None]
-    attached = await _attach(switch, board, take, unknown)
-    for uuid in unknown:
-        if board.call_of(uuid) is None:
-            del listing[uuid]  # it ended since the list was made
-    missing = [uuid for uuid in _live(board) if uuid not in listing]
-    ended = 0
+    listed = {row.uuid for row in await switch.channels()}
+    ours = _live(board)
+    attached = 0
+
+    async def read(uuid: str) -> bool:
+        nonlocal attached
+        known = board.call_of(uuid) is not None
+        there = await _read(switch, board, take, journal, uuid)
+        attached += there and not known
+        return there
+
+    there = await _which(read, listed | ours)
+    missing = ours - there
+    ended: set[str] = set()
     if missing:
         await trio.sleep(GRACE_S)
-        still = _live(board)
-        missing = [uuid for uuid in missing if uuid in still]
-        gone = await _gone(switch, missing)
-        ended = len(gone)
-        listing |= {uuid: Channel(uuid=uuid) for uuid in still if uuid not in gone and uuid not in listing}
-    known = {row.uuid: msgspec.to_builtins(row) for row in rows}
-    mark("listing", since_us=asked_us, rows=[known.get(uuid, {"uuid": uuid}) for uuid in listing])
-    take(board.reconcile(list(listing.values()), at_us=asked_us, since_us=asked_us))
-    return Report(listed=len(rows), attached=attached, ended=ended)
+        missing &= _live(board)
+
+        async def exists(uuid: str) -> bool:
+            return (await switch.api(f"uuid_exists {uuid}")).strip() != "false"
+
+        ended = missing - await _which(exists, missing)
+    stay = _live(board) - ended
+    journal.mark("listing", since_us=asked_us, rows=[{"uuid": uuid} for uuid in stay])
+    take(board.reconcile([Channel(uuid=uuid) for uuid in stay], at_us=asked_us, since_us=asked_us))
+    return Report(listed=len(there), attached=attached, ended=len(ended))
 
 
 def _live(board: Switchboard) -> set[str]:
     return {leg.uuid for call in board.calls.values() for leg in call.legs if leg.state != "ended"}
 
 
-async def _attach(
-    switch: Switch, board: Switchboard, take: Callable[[list[Change]], None], uuids: Iterable[str]
-) -> int:
-    """Read unknown legs whole; how many were really there."""
-    attached = 0
-
-    async def read(uuid: str) -> None:
-        nonlocal attached
-        try:
-            text = await switch.api(f"uuid_dump {uuid} json")
-            fact = translate(Event.from_json(text.encode("utf-8", "surrogateescape")))
-        except (CommandRefused, ProtocolError):
-            return  # it is gone again
-        if fact is not None:
-            attached += 1
-            take(board.advance(fact))
-
-    await _each(read, uuids)
-    return attached
-
-
-async def _gone(switch: Switch, uuids: Iterable[str]) -> set[str]:
-    """Which of these the switch does not have."""
-    gone: set[str] = set()
-
-    async def ask(uuid: str) -> None:
-        if (await switch.api(f"uuid_exists {uuid}")).strip() == "false":
-            gone.add(uuid)
-
-    await _each(ask, uuids)
-    return gone
+async def _read(
+    switch: Switch,
+    board: Switchboard,
+    take: Callable[[list[Change]], None],
+    journal: Journal,
+    uuid: str,
+) -> bool:
+    """Look at one leg; False when the switch does not have it."""
+    try:
+        text = await switch.api(f"uuid_dump {uuid} json")
+        event = Event.from_json(text.encode("utf-8", "surrogateescape"))
+    except (CommandRefused, ProtocolError):
+        return False
+    fact = translate(event)
+    if fact is None:
+        return False
+    journal.write(frame_of(event))
+    take(board.advance(fact))
+    return True
 
 
-async def _each(ask: Callable[[str], Awaitable[None]], uuids: Iterable[str]) -> None:
-    """Ask for all of them, `AT_ONCE` at a time. The first error of the switch ends it and is raised as it is."""
-    limiter = trio.CapacityLimiter(AT_ONCE)
+async def _which(ask: Callable[[str], Awaitable[bool]], uuids: Iterable[str]) -> set[str]:
+    """The ones for which ``ask`` says yes, `AT_ONCE` at a time. The switch's first error is raised as it is."""
+    yes: set[str] = set()
     failed: list[EslError] = []
+    waiting = iter(list(uuids))
 
-    async def one(uuid: str) -> None:
-        async with limiter:
-            try:
-                await ask(uuid)
-            except EslError as exc:
-                failed.append(exc)
-                nursery.cancel_scope.cancel()
+    async def worker() -> None:
+        try:
+            for uuid in waiting:
+                if await ask(uuid):
+                    yes.add(uuid)
+        except EslError as exc:
+            failed.append(exc)
+            nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        for uuid in uuids:
-            nursery.start_soon(one, uuid)
+        for _ in range(AT_ONCE):
+            nursery.start_soon(worker)
     if failed:
         raise failed[0]
+    return yes

@@ -67,6 +67,9 @@ _ROW_STATES = {
 }
 
 
+_HOLDS = {"HELD": True, "UNHELD": False}
+
+
 def _signed(text: str | None) -> int | None:
     """Seconds that FreeSWITCH counted (below zero where its clock stepped), None where it did not."""
     if text is None:
@@ -101,6 +104,7 @@ def _described(event: Event, known: Known | None) -> Fact | None:
     member = single(event, "variable_conference_member_id") if in_conference else NONE
     return facts.LegDescribed(
         *block,
+        held=_HOLDS.get(single(event, "Channel-Call-State") or NONE),
         bridged_to=single(event, "variable_bridge_to") or NONE,
         parked=application == "park",
         conference=conference or NONE,

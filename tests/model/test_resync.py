@@ -5,6 +5,7 @@ import msgspec
 from core.model import facts
 from core.model.facts import Channel
 from core.model.records import Call
+from core.model.resync import SETTLED_US
 from core.model.switchboard import Switchboard
 from tests.model.scenes import SECOND, START, Scene, talking, types
 
@@ -288,10 +289,43 @@ def test_a_leg_that_is_described_as_waiting_is_parked() -> None:
     assert types(changes) == ["call.created", "call.parked"]
 
 
-def test_a_description_of_a_leg_that_is_followed_is_old_news() -> None:
+def test_a_look_at_a_leg_changes_nothing_that_was_told_of_later() -> None:
+    scene = talking()
+    look = scene.make(facts.LegDescribed, "a", bridged_to="b")
+    scene.unbridges("a", "b")
+    assert scene.board.advance(look) == []
+    assert not scene.leg("a").bridged_to
+
+
+def test_a_look_shows_a_bridge_that_began_unheard() -> None:
     scene = talking()
     scene.unbridges("a", "b")
+    assert types(scene.tell(facts.LegDescribed, "a", bridged_to="b")) == ["call.bridged"]
+    assert scene.leg("b").bridged_to == "a"
+
+
+def test_a_look_shows_a_bridge_that_ended_unheard_but_not_one_that_has_just_begun() -> None:
+    scene = talking()
+    assert scene.tell(facts.LegDescribed, "a") == []
+    scene.at += SETTLED_US
+    assert types(scene.tell(facts.LegDescribed, "a")) == ["call.unbridged"]
+    assert not scene.leg("b").bridged_to
+
+
+def test_a_look_shows_who_left_a_meeting_unheard() -> None:
+    scene = Scene()
+    scene.arrives("a")
+    scene.tell(facts.ConferenceJoined, "a", conference="3001", instance="m", member="1")
+    look = scene.make(facts.LegDescribed, "a", conference="3001", instance="3001", member="1")
+    assert scene.board.advance(look) == []
+    assert types(scene.tell(facts.LegDescribed, "a")) == ["conference.left", "conference.ended"]
+
+
+def test_a_look_shows_a_hold_and_its_end() -> None:
+    scene = talking()
+    assert types(scene.tell(facts.LegDescribed, "a", bridged_to="b", held=True)) == ["call.held"]
     assert scene.tell(facts.LegDescribed, "a", bridged_to="b") == []
+    assert types(scene.tell(facts.LegDescribed, "a", bridged_to="b", held=False)) == ["call.resumed"]
 
 
 def test_members_who_are_described_are_the_members_of_the_meeting_that_is_told_of_later() -> None:

@@ -66,6 +66,27 @@ async def test_an_entry_reads_the_same_for_its_writer_and_everybody_else(databas
     assert mine[1].type == "test.other"
 
 
+async def test_what_is_committed_is_shown_and_nothing_else(database_url: str) -> None:
+    shown: list[tuple[str, int]] = []
+
+    async def show(tenant: str, entries: Sequence[log.LogEntry]) -> None:
+        shown.extend((tenant, one.seq) for one in entries)
+
+    async with await Database.open(database_url, max_size=1) as db:
+        db.show = show
+        with pytest.raises(RuntimeError, match="changed our mind"):
+            async with db.tenant("tnt_shown") as connection:
+                await log.append(connection, [entry("tnt_shown")])
+                raise RuntimeError("changed our mind")
+        async with db.system() as connection:
+            await log.append(connection, [entry("tnt_shown", 1), entry("tnt_shown_too", 2)])
+            assert shown == []
+            await log.append(connection, [entry("tnt_shown", 3)])
+        assert shown == [("tnt_shown", 1), ("tnt_shown_too", 1), ("tnt_shown", 2)]
+        await write(db, [entry("tnt_shown", 4)])
+        assert shown[3:] == [("tnt_shown", 3)]
+
+
 async def test_each_tenant_counts_for_itself(database_url: str) -> None:
     async with await Database.open(database_url) as db:
         written = await write(db, [entry("tnt_x", n) if n % 2 else entry("tnt_y", n) for n in range(7)])

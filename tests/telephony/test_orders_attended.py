@@ -4,6 +4,8 @@ import pytest
 import trio
 
 from core.model.records import Leg
+from core.telephony import joining
+from core.telephony.desk import Desk
 from tests.telephony import phones
 from tests.telephony.desk_of import Lab, open_lab
 
@@ -327,3 +329,19 @@ async def _as_before(lab: Lab, customer: Leg, agent: Leg) -> None:
     await lab.hears(agent, lab.tone(customer))
     await lab.person(customer).hang_up()
     await lab.ended(customer, agent)
+
+
+async def test_who_hangs_up_just_after_being_joined_leaves_nobody_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_lab() as lab:
+        customer, agent, third = await _consulting(lab)
+        paired = joining.pair_up
+
+        async def late(desk: Desk, one: Leg, two: Leg) -> None:
+            await lab.person(third).hang_up()
+            await paired(desk, one, two)
+
+        monkeypatch.setattr(joining, "pair_up", late)
+        await lab.give("call.transfer_complete", lab.call(customer))
+        await lab.ended(customer, agent, third)
