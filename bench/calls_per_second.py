@@ -31,9 +31,7 @@ def main() -> None:
         reader.start()
         time.sleep(1)
         cpu, began = controller.cpu_s(), time.monotonic()
-        stack.esl(
-            "sim1", f"sim traffic rate={given.rate} total={total} talk=2 to=9196 context=default fixed=1"
-        )
+        stack.traffic("sim1", rate=given.rate, total=total, talk=2)
         time.sleep(given.seconds / 3)
         early = controller.rss()
         wait_until(lambda: _records(url) >= total, "every record", given.seconds * 3)

@@ -20,7 +20,7 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from core.clock import now_us
+from core.clock import monotonic, now_us
 from core.errors import PeerTimeout, Unavailable
 from core.logs import get_logger
 from core.model.entries import LogEntry
@@ -37,6 +37,13 @@ PRESENT_S = 5.0
 
 FOLLOWER_SIZE = 20_000
 """Entries one follower may be behind before it misses some: twice what a stream client may be."""
+HEARD_S = 3.0
+"""How long an order waits for an owner that hears it: a dead one is replaced within two seconds."""
+FREE_S = 0.5
+"""The same while nobody holds the switch's lease: whoever can will take it at once."""
+REPEAT_S = 0.05
+LOOK_S = 0.5
+"""How often an asker looks whether the owner that has its order still owns the switch."""
 CONNECT_TIMEOUT_S = 3.0
 FIRST_RETRY_S = 0.05
 MAX_RETRY_S = 2.0
@@ -134,27 +141,58 @@ class Bus:
     async def ask(self, order: Order) -> Outcome:
         """Give an order to whoever owns ``order.node`` and return the answer.
 
-        Raises `Unavailable` when nobody owns it (nothing was done) and `PeerTimeout` when no answer came
-        before the order's deadline (whether it was done is not known).
+        Raises `Unavailable` when nobody owns it or hears of it within `HEARD_S` (nothing was done), and `PeerTimeout`
+        when no answer came before the order's deadline, or its owner lost the switch before it answered (whether it
+        was done is not known).
         """
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[order.id] = answer
-        payload = _encode(Envelope(REPLIES + self.name, order))
+        heard = False
         try:
-            try:
-                heard = await self.redis.publish(ORDERS + order.node, payload)
-                # In a Redis cluster the count covers one of its nodes only, so ask for the owner before giving up.
-                if not heard and not await self.redis.exists(LEASE + order.node):
-                    raise Unavailable(f"no controller owns the switch {order.node} now", code="no_owner")
-            except RedisError as exc:
-                raise Unavailable("the command bus is out of reach", code="bus_down") from exc
             remaining = (order.deadline_us - now_us()) / 1e6
             async with asyncio.timeout(max(remaining, 0.0)):
-                return await answer
+                owner = await self._send_order(order)
+                heard = True
+                while True:
+                    with contextlib.suppress(TimeoutError):
+                        return await asyncio.wait_for(asyncio.shield(answer), LOOK_S)
+                    await self._check_owner(order.node, owner)
         except TimeoutError as exc:
+            if not heard:
+                raise Unavailable("the command bus did not take it in time", code="bus_down") from exc
             raise PeerTimeout("the controller did not answer in time; it may still have acted") from exc
         finally:
             self._waiting.pop(order.id, None)
+
+    async def _send_order(self, order: Order) -> bytes | None:
+        """Publish until somebody hears it; who owns the switch then. Raises `Unavailable`: nobody did.
+
+        An owner that has just died holds its lease for a moment and hears nothing, so its heir is given time.
+        """
+        payload = _encode(Envelope(REPLIES + self.name, order))
+        began = monotonic()
+        while True:
+            try:
+                async with self.redis.pipeline(transaction=False) as both:
+                    both.publish(ORDERS + order.node, payload)
+                    both.get(LEASE + order.node)
+                    heard, owner = await both.execute()
+            except RedisError as exc:
+                raise Unavailable("the command bus is out of reach", code="bus_down") from exc
+            if heard:
+                return owner  # type: ignore[no-any-return]
+            if monotonic() - began >= (FREE_S if owner is None else HEARD_S):
+                raise Unavailable(f"no controller owns the switch {order.node} now", code="no_owner")
+            await asyncio.sleep(REPEAT_S)
+
+    async def _check_owner(self, node: str, owner: bytes | None) -> None:
+        """Raise `PeerTimeout` when the switch has got another owner: the one that had the order will not answer."""
+        with contextlib.suppress(RedisError):
+            now = await self.redis.get(LEASE + node)
+            if now is not None and now != owner:
+                raise PeerTimeout(
+                    "the controller died over this command; it may have acted", code="owner_lost"
+                )
 
     def _on_reply(self, payload: bytes) -> None:
         outcome = _outcomes.decode(payload)

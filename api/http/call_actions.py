@@ -85,8 +85,7 @@ class MonitorStop(Body):
 async def act(ask: Ask[Any], action: str, args: orders.Args) -> Answer:
     """Give an order about the call in the path and answer with the call after it."""
     call_id = ask.path["call_id"]
-    node = await orders.node_of_call(ask, call_id)
-    outcome = await orders.carry_out(ask, action, node=node, call_id=call_id, args=args)
+    outcome = await orders.on_call(ask, action, call_id, args)
     return Answer(200, orders.encode_changed(await orders.call_after(ask, call_id, outcome), outcome))
 
 

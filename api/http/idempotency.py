@@ -5,6 +5,7 @@ first request still runs, 422 when the key was used for something else. The key 
 understood and allowed, and given back when nothing was done, so a refused request does not burn it.
 """
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -44,12 +45,16 @@ class Repetition:
     def __init__(self, ask: Ask[Any], key: str) -> None:
         self._ask = ask
         self._names = {"tenant_id": ask.tenant_id, "actor": ask.actor.id, "key": key}
+        self._slot = (ask.tenant_id, ask.actor.id, key)
 
     async def begin(self, raw: bytes) -> Answer | None:
         """Take the key: None. Or the answer that was given to it before. Raises `Refused`, `Conflict`."""
         scope = self._ask.scope
         asked = b"\n".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], raw))
         fingerprint = hashlib.sha256(asked).digest()
+        finishing = self._ask.services.finishing.get(self._slot)
+        if finishing is not None:
+            await asyncio.wait([finishing])
         async with self._ask.services.database.reader(self._ask.tenant_id) as conn:
             kept = await records.claim(conn, fingerprint=fingerprint, **self._names)
         if kept is None:
@@ -60,8 +65,17 @@ class Repetition:
             raise _running(kept)
         return _replay(kept)
 
-    async def finish(self, answer: Answer) -> None:
-        """Keep the answer. When the store fails now the request is answered all the same: it was done."""
+    def finish_later(self, answer: Answer) -> None:
+        """Keep the answer while it is on its way: whoever needs it is somebody who did not get it.
+
+        A repetition that comes in this moment waits for it here, and is told to ask again by another process.
+        """
+        services = self._ask.services
+        task = services.finishing[self._slot] = services.later(self._finish(answer))
+        task.add_done_callback(lambda _: services.finishing.pop(self._slot, None))
+
+    async def _finish(self, answer: Answer) -> None:
+        """When the store fails now the request is answered all the same: it was done."""
         location = next((value for name, value in answer.headers if name == b"location"), b"")
         try:
             async with self._ask.services.database.reader(self._ask.tenant_id) as conn:

@@ -54,6 +54,25 @@ async def node_of_call(ask: Ask[Any], call_id: str) -> str:
     return node
 
 
+async def on_call(ask: Ask[Any], action: str, call_id: str, args: Args) -> Outcome:
+    """Give an order about a live call to the owner of its switch. Raises like `node_of_call` and `carry_out`.
+
+    Where a call lives hardly ever changes, so it is remembered. A switch that does not have the call (any more) has
+    done nothing: then the store knows better.
+    """
+    places, place = ask.services.call_nodes, (ask.tenant_id, call_id)
+    node = places.get(place)
+    if node is not None:
+        try:
+            return await carry_out(ask, action, node=node, call_id=call_id, args=args)
+        except (NotFound, Unavailable):
+            places.forget(place)
+    node = await node_of_call(ask, call_id)
+    outcome = await carry_out(ask, action, node=node, call_id=call_id, args=args)
+    places.put(place, node)
+    return outcome
+
+
 async def choose_node(ask: Ask[Any], wanted: str | None) -> str:
     """The switch for a new call: the one that was named, or the least busy active one.
 

@@ -194,7 +194,7 @@ class Endpoint:
                 await repetition.release()
                 raise
             answer = self.refusal(exc, ask.request_id, ask.scope["path"])
-        await repetition.finish(answer)
+        repetition.finish_later(answer)
         return answer
 
     @staticmethod

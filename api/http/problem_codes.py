@@ -113,6 +113,7 @@ CODES: dict[str, str] = {
     "outcome_unknown": "Nobody knows whether it was done. Look at the call before you do anything else.",
     "rate_limited": "Too many requests: wait as long as `Retry-After` says.",
     # Parts that fail
+    "owner_lost": "The controller that had the command died before it answered: look at the call before you repeat it.",
     "no_owner": "No controller owns the switch at this moment; nothing was done. Try again in a second.",
     "no_switch": "No switch takes calls now.",
     "not_owner": "The controller lost the switch at this moment; nothing was done.",

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from api.http.metrics import Metrics
 from api.http.origin import Origins
 from api.http.ratelimit import RateLimits
-from api.http.share import Same, Together
+from api.http.share import Recent, Same, Together
 from api.http.stream_hub import StreamHub
 from api.http.timeline import Timeline
 from core.access.service import Access
@@ -26,6 +26,7 @@ from core.storage.listing import Page
 
 REMEMBER_TENANT_S = 5.0
 MOST_TENANTS = 1000
+MOST_CALL_NODES = 10_000
 
 
 class Services:
@@ -64,12 +65,17 @@ class Services:
         self._tenants: OrderedDict[str, tuple[float, dict[str, Any] | None]] = OrderedDict()
         self._unwatch = access.remembered.watch(self._forget_tenant)
         self._background: set[asyncio.Task[None]] = set()
+        self.call_nodes: Recent[tuple[str, str], str] = Recent(MOST_CALL_NODES)
+        """The switch of a call that an order was given about: (tenant, call) -> node."""
+        self.finishing: dict[tuple[str, str, str], asyncio.Task[None]] = {}
+        """Answers to requests with an ``Idempotency-Key`` that are just being kept: at most one for each request."""
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
+    def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something that the answer need not wait for; `finish` waits for all of it."""
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     def drain(self) -> None:
         """Stop being ready, and send the live streams away."""

@@ -7,6 +7,7 @@ database one statement at a time.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -132,3 +133,26 @@ class _Tasks:
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+
+class Recent(Generic[K, V]):
+    """The last ``size`` things that somebody asked for."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._known: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        value = self._known.get(key)
+        if value is not None:
+            self._known.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        self._known[key] = value
+        self._known.move_to_end(key)
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
+
+    def forget(self, key: K) -> None:
+        self._known.pop(key, None)

@@ -51,7 +51,7 @@ class Timeline:
             request_id=order.request_id,
         )
         try:
-            async with self._database.tenant(order.tenant_id) as conn:
+            async with self._database.reader(order.tenant_id) as conn:  # one statement: it commits itself
                 await log.append(conn, [entry])
         except IrisxError as exc:
             LOG.warning("an order is not in the log", order=order.id, error=exc.code)

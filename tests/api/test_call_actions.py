@@ -136,6 +136,25 @@ async def test_a_call_that_has_ended_takes_no_orders(connect: Connect) -> None:
         assert got == []
 
 
+async def test_where_a_call_was_is_asked_again_when_it_is_there_no_more(connect: Connect) -> None:
+    async with connect() as api:
+        node, call, key = await ready(api)
+
+        def gone(order: Order) -> Outcome:
+            return Outcome(order.id, "not_found", "no_such_call", "no such live call on this switch")
+
+        async with api.owner(node) as got:
+            assert (await api.ask("POST", f"/v1/calls/{call.id}/hold", key)).status_code == 200
+        async with api.owner(node, gone):
+            again = await api.ask("POST", f"/v1/calls/{call.id}/hold", key)
+        assert again.status_code == 404 and again.json()["code"] == "no_such_call"
+        await api.store(node, Change("call.ended", replace(call, state="ended", version=2), now_us()))
+        async with api.owner(node, gone):
+            after = await api.ask("POST", f"/v1/calls/{call.id}/hold", key)
+        assert after.status_code == 409 and after.json()["code"] == "call_ended"
+        assert len(got) == 1
+
+
 async def test_hanging_up_answers_with_the_ended_call(connect: Connect) -> None:
     """The controller knows an ended call no more; the answer waits until the store shows the end."""
     async with connect() as api:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from core.bus import Bus
+from core.bus import LEASE, Bus
 from core.clock import now_us
 from core.errors import PeerTimeout, Unavailable
 from core.model.entries import LogEntry
@@ -56,6 +56,47 @@ async def test_without_an_owner_nothing_was_done_and_the_asker_knows_it_at_once(
                 await asker.ask(order("nobody", within_s=30))
     finally:
         await asker.aclose()
+
+
+async def test_an_order_waits_for_the_heir_of_an_owner_that_has_just_died(redis_url: str) -> None:
+    asker, heir = await Bus.open(redis_url), await Bus.open(redis_url)
+    try:
+        answers = set()
+
+        def obey(reply_to: str, asked: Order) -> None:
+            answers.add(asyncio.create_task(heir.answer(reply_to, Outcome(order_id=asked.id, status="done"))))
+
+        await heir.listening.wait()
+        await asker.listening.wait()
+        await asker.redis.set(LEASE + "sw7", "ctl-dead", px=2000)
+        asking = asyncio.create_task(asker.ask(order("sw7", within_s=10)))
+        await asyncio.sleep(0.3)
+        assert not asking.done()
+        await heir.serve("sw7", obey)
+        async with asyncio.timeout(1):
+            assert (await asking).status == "done"
+    finally:
+        await asker.aclose()
+        await heir.aclose()
+
+
+async def test_an_order_whose_owner_died_over_it_is_answered_when_the_heir_has_the_switch(
+    redis_url: str,
+) -> None:
+    asker, owner = await Bus.open(redis_url), await Bus.open(redis_url)
+    try:
+        await owner.listening.wait()
+        await owner.serve("sw8", lambda reply_to, asked: None)
+        await asker.redis.set(LEASE + "sw8", "ctl-dead")
+        asking = asyncio.create_task(asker.ask(order("sw8", within_s=30)))
+        await asyncio.sleep(0.2)
+        await asker.redis.set(LEASE + "sw8", "ctl-heir")
+        with pytest.raises(PeerTimeout, match="died over this command"):
+            async with asyncio.timeout(2):
+                await asking
+    finally:
+        await asker.aclose()
+        await owner.aclose()
 
 
 async def test_a_silent_owner_leaves_the_outcome_unknown_at_the_deadline(redis_url: str) -> None:
