@@ -20,8 +20,8 @@ from typing import IO, Any, Self
 import httpx
 
 from bench.ear import PASSWORD
+from bench.servers import Servers
 from core.clock import monotonic
-from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
 
 READY_S = 30.0
 
@@ -34,6 +34,7 @@ class Child:
         self.log = log
         self._command = command
         self._env = env
+        self._asked = False
         self._file: IO[bytes] = log.open("ab")
         self.process = subprocess.Popen(
             command, env=env, stdout=subprocess.PIPE, stderr=self._file, stdin=subprocess.DEVNULL
@@ -59,11 +60,17 @@ class Child:
     def go_on(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
+    def ask_to_stop(self) -> None:
+        """Let it begin to end in good order (asked twice, it would end at once)."""
+        if self.process.poll() is None and not self._asked:
+            self._asked = True
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+
     def stop(self, within_s: float = 8.0) -> int:
         """End it in good order; its exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
+            self.ask_to_stop()
             try:
                 self.process.wait(within_s)
             except subprocess.TimeoutExpired:
@@ -85,13 +92,18 @@ class Child:
 
 
 class Stack:
-    """Everything together. Use as a context manager; parts that were killed can be started again."""
+    """Everything together. Use as a context manager; parts that were killed can be started again.
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    With ``servers`` it uses a Postgres and a Valkey that run already, and leaves them to the next stack.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False, servers: Servers | None = None) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.postgres = EmbeddedPostgres(folder / "postgres", durable=durable)
-        self.valkey = EmbeddedValkey(folder / "valkey")
+        self._own_servers = servers is None
+        self.servers = Servers(folder, durable=durable) if servers is None else servers
+        self.postgres = self.servers.postgres
+        self.valkey = self.servers.valkey
         self.children: list[Child] = []
         self.switches: dict[str, tuple[Child, int]] = {}
         self.env: dict[str, str] = {}
@@ -99,26 +111,30 @@ class Stack:
 
     def __enter__(self) -> Self:
         try:
+            if self._own_servers:
+                self.servers.__enter__()
+            database_url, redis_url = self.servers.fresh()
             self.env = {
                 **os.environ,
-                "DATABASE_URL": self.postgres.start(),
-                "REDIS_URL": self.valkey.start(),
+                "DATABASE_URL": database_url,
+                "REDIS_URL": redis_url,
                 "IRISX_STATE_DIR": str(self.folder / "state"),
                 "IRISX_SECRET": self.secret,
                 "IRISX_LOG_FORMAT": "json",
                 "PYTHONPATH": str(Path(__file__).parent.parent),
             }
-            self.run("migrate")
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        for child in self.children:
+            child.ask_to_stop()
         for child in reversed(self.children):
             child.stop()
-        self.valkey.stop()
-        self.postgres.stop()
+        if self._own_servers:
+            self.servers.__exit__()
 
     def run(self, *words: str) -> str:
         """Run ``irisx WORDS`` to its end; what it printed."""
@@ -166,13 +182,15 @@ class Stack:
 
         asyncio.run(add())
 
-    def controller(self, name: str = "controller-1") -> Child:
-        return self._start(name, ["-m", "api.cli", "controller"])
+    def controller(self, name: str = "controller-1", **env: str) -> Child:
+        return self._start(name, ["-m", "api.cli", "controller"], **env)
 
-    def api(self, name: str = "api-1", **env: str) -> "Api":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def api(self, name: str = "api-1", *, port: int = 0, **env: str) -> "Api":
+        """Start an API, on a free port unless told which; returns when it answers."""
+        if not port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
         child = self._start(name, ["-m", "api.cli", "api"], IRISX_LISTEN=f"127.0.0.1:{port}", **env)
         return Api(child, f"http://127.0.0.1:{port}", self)
 
@@ -245,13 +263,14 @@ def operator(stack: Stack) -> tuple[str, str]:
     return made
 
 
-def wait_until(holds: Any, what: str, within_s: float = READY_S) -> float:
-    """Wait until ``holds()`` is true; the seconds it took."""
+def wait_until(holds: Any, what: str, within_s: float = READY_S, *, every_s: float = 0.02) -> float:
+    """Wait until ``holds()`` is true; the seconds it took. Ask a database less often than every 20 ms: each question
+    of `rows` is a session of its own, and Postgres pays some milliseconds for it."""
     began = monotonic()
     while not holds():
         if monotonic() - began > within_s:
             raise TimeoutError(f"not within {within_s:g} s: {what}")
-        time.sleep(0.02)
+        time.sleep(every_s)
     return monotonic() - began
 
 
