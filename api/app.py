@@ -6,6 +6,7 @@ parts live as long as the lifespan does.
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,36 +20,29 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.http import openapi
 from api.http.front import Front
-from api.http.metrics import Metrics
 from api.http.operation import Operation
 from api.http.origin import Origins
 from api.http.pages import Pages, find_build
 from api.http.pipeline import PROBLEM, Endpoint
 from api.http.problem import Refused, encode_problem, problem_of
-from api.http.ratelimit import Limit, RateLimits
 from api.http.request_id import request_id_of
-from api.http.server import GRACE_S, server_of
+from api.http.server import server_of
 from api.http.services import Services
+from api.http.starting import answer_for_now
 from api.http.stream_ws import StreamSocket
 from api.http.table import OPERATIONS
+from api.opening import Limits, end, open_services
 from core.access.passwords import Passwords
-from core.access.service import Access
-from core.access.tokens import NoSecret
-from core.bus import Bus
 from core.config import ConfigError, Settings
-from core.errors import InternalError, IrisxError, NotFound
+from core.errors import InternalError, IrisxError, NotFound, PeerError, Unavailable
 from core.logs import get_logger, set_up
-from core.storage import access_idempotency, access_sessions
-from core.storage.database import Database
 
 __all__ = ["Application", "create_app", "serve", "server_of"]
 
 LOG = get_logger("api")
 
-CONNECTIONS = 10
-"""To Postgres, for each API process: more wait for a core than for a connection."""
-NOTE_USES_S = 5.0
-PRUNE_S = 3600.0
+START_S = 3.0
+"""How long a start waits for the database before it listens without."""
 
 
 class Application:
@@ -59,7 +53,7 @@ class Application:
         settings: Settings,
         *,
         pages: Path | None = None,
-        limits: dict[tuple[str, str], Limit] | None = None,
+        limits: Limits | None = None,
         passwords: Passwords | None = None,
     ) -> None:
         """``limits`` and ``passwords`` replace the defaults, for tests and benches. Raises `ConfigError` when there
@@ -68,6 +62,8 @@ class Application:
             raise ConfigError("IRISX_SECRET is empty: nothing that is signed with it would mean anything")
         self.settings = settings
         self.services: Services | None = None
+        """None until the database was reached for the first time."""
+        self._waits_for: PeerError = Unavailable("the database is out of reach", code="database_down")
         self._limits = limits
         self._passwords = passwords
         self.origins = Origins(
@@ -81,48 +77,52 @@ class Application:
             openapi_config=None,
             logging_config=None,
         )
-        self._front = Front(self.litestar, Pages(find_build(pages)), self.origins)
+        self._front = Front(self._answer, Pages(find_build(pages)), self.origins)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._front(scope, receive, send)
 
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.services is not None or scope["type"] == "lifespan":
+            await self.litestar(scope, receive, send)
+        else:
+            await answer_for_now(scope, send, self._waits_for)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connect to everything, serve, and let go of it."""
-        settings = self.settings
+        """Connect to everything, serve, and let go of it.
+
+        Without a database for `START_S` it goes on and waits in the background, as long as it takes.
+        """
         async with AsyncExitStack() as stack:
-            database = await Database.open(settings.database_url, min_size=2, max_size=CONNECTIONS)
-            stack.push_async_callback(database.close)
-            bus = await Bus.open(settings.redis_url)
-            stack.push_async_callback(bus.aclose)
-            database.show = bus.publish
+            opening = asyncio.create_task(self._open(stack))
             try:
-                access = Access(database, bus, settings.secret, self._passwords)
-            except NoSecret as exc:
-                raise ConfigError(str(exc)) from exc
-            stack.callback(access.close)
-            await access.start()
-            services = Services(
-                settings=settings,
-                secret=settings.secret,
-                database=database,
-                bus=bus,
-                access=access,
-                limits=RateLimits(bus.redis, self._limits),
-                metrics=Metrics(),
-                origins=self.origins,
-            )
-            stack.push_async_callback(services.finish, GRACE_S)
-            chores = asyncio.create_task(_chores(services))
-            stack.push_async_callback(_end, chores)
-            self._endpoints = {operation.name: Endpoint(operation, services) for operation in OPERATIONS}
-            self.services = services
-            LOG.info("api started", operations=len(OPERATIONS))
-            try:
+                await asyncio.wait([opening], timeout=START_S)
+                if opening.done():
+                    opening.result()
+                opening.add_done_callback(_stop_if_failed)
                 yield
             finally:
-                services.drain()
-                await services.access.write_uses()
+                await end(opening)
+                if self.services is not None:
+                    self.services.drain()
+                    await self.services.access.write_uses()
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        services = await open_services(
+            self.settings,
+            stack,
+            origins=self.origins,
+            limits=self._limits,
+            passwords=self._passwords,
+            missing=self._missing,
+        )
+        self._endpoints = {operation.name: Endpoint(operation, services) for operation in OPERATIONS}
+        self.services = services
+        LOG.info("api started", operations=len(OPERATIONS))
+
+    def _missing(self, why: PeerError) -> None:
+        self._waits_for = why
 
     def drain(self) -> None:
         """Stop being ready, while what has begun is finished."""
@@ -225,26 +225,11 @@ async def _send_problem(error: IrisxError, scope: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def _chores(services: Services) -> None:
-    """What has to be done now and then: note the use of keys, forget what is old."""
-    since_prune = PRUNE_S
-    while True:
-        await asyncio.sleep(NOTE_USES_S)
-        await services.access.write_uses()
-        since_prune += NOTE_USES_S
-        if since_prune >= PRUNE_S:
-            try:
-                async with services.database.system() as conn:
-                    await access_idempotency.prune_idempotency(conn)
-                    await access_sessions.prune_sessions(conn)
-                since_prune = 0.0
-            except IrisxError as exc:
-                LOG.info("old records are not pruned now", error=exc.code)
-
-
-async def _end(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+def _stop_if_failed(opening: "asyncio.Task[None]") -> None:
+    """What was no matter of waiting ends the process in good order; its log has the reason."""
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        LOG.critical("the api cannot start", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def serve(settings: Settings) -> None:

@@ -247,7 +247,7 @@ async def serving(
     listener = socket.create_server(("127.0.0.1", 0))
     server = server_of(application)
     running = asyncio.create_task(server._serve([listener]))
-    while not server.started:
+    while not (server.started and application.services):
         await asyncio.sleep(0.002)
         if running.done():
             running.result()
@@ -286,8 +286,8 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def in_a_thread(application: Application) -> Iterator[Running]:
-    """An API in a thread and loop of its own, for all tests of a module."""
+def in_a_thread(application: Application, *, until_open: bool = True) -> Iterator[Running]:
+    """An API in a thread and loop of its own, for all tests of a module; ``until_open``: with its stores."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = server_of(application)
 
@@ -297,7 +297,7 @@ def in_a_thread(application: Application) -> Iterator[Running]:
 
     thread = threading.Thread(target=run, name="api under test")
     thread.start()
-    while not server.started:
+    while not (server.started and (application.services or not until_open)):
         assert thread.is_alive(), "the API did not start"
         time.sleep(0.005)
     try:

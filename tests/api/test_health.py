@@ -4,14 +4,17 @@ import asyncio
 import re
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+from websockets.asyncio.client import connect as connect_ws
+from websockets.exceptions import ConnectionClosed
 
 from core.storage import incidents, jobs
 from core.storage.embedded import EmbeddedPostgres
 from core.storage.migrate import migrate
 from tests.api.conftest import Connect
-from tests.api.harness import Api, serving
+from tests.api.harness import Api, in_a_thread, new_application, serving
 
 pytestmark = pytest.mark.asyncio_loop
 
@@ -99,6 +102,47 @@ async def test_without_the_database_it_is_not_ready_and_says_so(tmp_path: Any, r
                 await asyncio.sleep(0.1)
         assert (await api.ask("GET", "/v1/health/ready")).status_code == 200
     await asyncio.to_thread(postgres.stop)
+
+
+async def test_a_process_that_starts_before_its_database_waits_for_it(
+    tmp_path: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.app.START_S", 0.1)
+    postgres = EmbeddedPostgres(tmp_path)
+    url = postgres.start()
+    await asyncio.to_thread(migrate, url)
+    await asyncio.to_thread(postgres.stop)
+    application = new_application(url, redis_url)
+    with in_a_thread(application, until_open=False) as running:
+        async with httpx.AsyncClient(base_url=running.url) as http, asyncio.timeout(40):
+            assert (await http.get("/v1/health/live")).json() == {"status": "live"}
+            ready = await http.get("/v1/health/ready")
+            assert (ready.status_code, ready.json()["status"]) == (503, "not_ready")
+            refused = await http.get("/v1/calls")
+            assert (refused.status_code, refused.json()["code"]) == (503, "database_down")
+            assert refused.json()["request_id"] == refused.headers["request-id"]
+            assert refused.headers["retry-after"]
+            async with connect_ws(running.url.replace("http", "ws") + "/v1/stream") as stream:
+                assert msgspec.json.decode(await stream.recv())["code"] == "database_down"
+                with pytest.raises(ConnectionClosed):
+                    await stream.recv()
+            assert stream.close_code == 1013
+            await asyncio.to_thread(postgres.start)
+            while (await http.get("/v1/health/ready")).status_code != 200:
+                await asyncio.sleep(0.1)
+            assert (await http.get("/v1/calls")).status_code == 401
+    await asyncio.to_thread(postgres.stop)
+
+
+async def test_a_process_that_waits_for_its_database_can_be_stopped(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.app.START_S", 0.1)
+    application = new_application("postgresql://nobody@/none?host=/nowhere", redis_url)
+    with in_a_thread(application, until_open=False) as running:
+        async with httpx.AsyncClient(base_url=running.url) as http:
+            assert (await http.get("/v1/health/live")).status_code == 200
+    assert application.services is None
 
 
 async def test_metrics_are_prometheus_text(connect: Connect) -> None:
