@@ -42,7 +42,7 @@ HEARD_S = 3.0
 FREE_S = 0.5
 """The same while nobody holds the switch's lease: whoever can will take it at once."""
 REPEAT_S = 0.05
-LOOK_S = 0.5
+LOOK_S = 0.2
 """How often an asker looks whether the owner that has its order still owns the switch."""
 CONNECT_TIMEOUT_S = 3.0
 FIRST_RETRY_S = 0.05
