@@ -44,8 +44,13 @@ CONTENT = frozenset(
 )
 """Keys whose values are content or secrets, whatever module writes them."""
 
-# One line of these per request or query is noise at our volume, and theirs may quote what we must not.
-_QUIET = ("asyncio", "boto3", "botocore", "s3transfer", "urllib3", "uvicorn.access", "sqlalchemy", "alembic")
+_QUIET = (
+    *("alembic", "asyncio", "boto3", "botocore", "s3transfer", "sqlalchemy", "urllib3"),
+    *("uvicorn.access", "uvicorn.asgi", "uvicorn.error"),
+)
+"""Libraries that are heard from level warning on, and none of them may be quieted anywhere else: levels belong to the
+whole process. One line of these per request or query is noise at our volume, and theirs may quote what we must not:
+uvicorn's repeat addresses with their query, which is where people put tokens by mistake."""
 
 
 def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

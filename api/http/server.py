@@ -1,7 +1,6 @@
 """uvicorn as we run it: which protocols, which limits, and how it ends."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,8 +59,6 @@ class Server(uvicorn.Server):
 
 def server_of(application: Any, **options: Any) -> Server:
     """A server for an `api.app.Application`, not started. ``options`` are uvicorn's (host, port, uds, fd)."""
-    # Its lines at level info repeat addresses with their query, which is where people put tokens by mistake.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config = uvicorn.Config(
         application,
         http=Http,

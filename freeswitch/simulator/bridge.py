@@ -138,6 +138,10 @@ def talk(channel: Channel, other: Channel, *, inner: bool = False) -> Thread:
         other.partner = None
         other.wake()
         yield switch.settings.tick_s
+    if other.partner is channel:
+        # It was sent elsewhere before its own thread came into the bridge.
+        other.partner = None
+        other.set("bridge_to", None)
     _unbridge(channel, other, inner=inner)
 
 

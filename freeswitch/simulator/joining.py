@@ -92,10 +92,23 @@ def _wait_to_be_joined(second: Channel) -> Thread:
         yield None
 
 
+def _without_second(first: Channel) -> None:
+    """What becomes of the first leg when the second one has hung up before its turn."""
+    if first.true("park_after_bridge"):
+        transfer.park(first)
+    elif (where := first.get("transfer_after_bridge")) is not None:
+        bridge.transfer_after(first, where)
+    else:
+        first.hang_up("DESTINATION_OUT_OF_ORDER")
+
+
 def _soft_execute(first: Channel, second: Channel) -> Thread:
     tick = first.switch.settings.tick_s or 0.001
     first.aim(ch.SOFT_EXECUTE)
     first.enter(ch.SOFT_EXECUTE)
+    if second.down:
+        _without_second(first)
+        return
     first.set("uuid_bridge", None)
     for _ in range(1000):
         if second.down or first.down:
@@ -109,13 +122,18 @@ def _soft_execute(first: Channel, second: Channel) -> Thread:
     else:
         first.hang_up("DESTINATION_OUT_OF_ORDER")
         second.hang_up("DESTINATION_OUT_OF_ORDER")
+    if first.down:
+        # The second one is left where it is: nobody will ever wake it.
+        return
     if second.down or not (second.answered or second.early):
         while not second.down:
             yield tick
-        first.hang_up("ORIGINATOR_CANCEL")
-        return
-    if first.down:
-        second.hang_up("DESTINATION_OUT_OF_ORDER")
+        if first.true("uuid_bridge_continue_on_cancel"):
+            first.aim(ch.EXECUTE)
+        elif first.true("uuid_bridge_park_on_cancel"):
+            transfer.park(first)
+        elif not first.transferred:
+            first.hang_up("ORIGINATOR_CANCEL")
         return
     # These two make the tables behind `show channels` say uuid_bridge; nothing completes them.
     for leg, mate, where in (

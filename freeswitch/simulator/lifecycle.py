@@ -53,8 +53,10 @@ def states(channel: Channel) -> Thread:
         elif state == ch.PARK:
             channel.enter(ch.PARK)
             yield from stay_parked(channel)
-            if channel.state == ch.PARK:
-                channel.hang_up()
+            # Told to park where it was parked already, it leaves the park and its thread sleeps: what it is told waits,
+            # nothing is played, and only another state wakes it (seen on 1.10.12).
+            while channel.state == ch.PARK:
+                yield None
         else:
             channel.enter(state)
             errand, channel.errand = channel.errand, None

@@ -117,7 +117,8 @@ class Recording:
     def _writes(self, path: str) -> bool:
         """Say whether this path may be written: inside the configured folder, or anywhere it was told to be."""
         folder = self._switch.settings.recordings_dir
-        if not os.path.isabs(path):
+        if not os.path.isabs(path) or os.path.dirname(os.path.normpath(path)) == "/":
+            # (the root: what ``${recordings_dir}/name`` comes to when no folder is configured)
             return False
         if folder and Path(path).is_relative_to(folder):
             return True

@@ -75,7 +75,8 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Dialplan contexts beside the built-in ones; extensions here are asked first."""
 
     recordings_dir: str = ""
-    """The folder behind ``${recordings_dir}``; relative paths of recordings are not written at all."""
+    """The folder behind ``${recordings_dir}``; relative paths of recordings, and files at the root, are not written
+    at all."""
     write_anywhere: bool = True
     """Recordings may be written outside `recordings_dir` when a client names an absolute path, as really."""
     directory: tuple[str, ...] = ("1001@127.0.0.1",)

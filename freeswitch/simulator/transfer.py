@@ -83,6 +83,9 @@ def leave(channel: Channel, state: int) -> None:
     channel.parked = False
     channel.aim(state)
     channel.wake()
+    if channel.partner is not None:
+        # The other leg of a bridge looks at this one with every frame, whether or not this one's thread is in it yet.
+        channel.partner.wake()
 
 
 def park(channel: Channel) -> None:

@@ -80,6 +80,18 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_without_a_folder_for_recordings_nothing_is_written_at_the_root() -> None:
+    bench = Bench()
+    peer = bench.connect(subscribe="plain RECORD_START")
+    channel = _call(bench)
+    path = Path(f"/{channel.uuid}.wav")
+    assert peer.api(f"uuid_record {channel.uuid} start ${{recordings_dir}}{path}") == "+OK Success\n"
+    assert peer.api(f"uuid_record {channel.uuid} start {path}") == "+OK Success\n"
+    bench.run(0.1)
+    assert len(peer.events()) >= 1
+    assert not path.exists()
+
+
 def test_a_room_lists_its_members_and_lets_them_be_muted_and_kicked() -> None:
     bench = Bench()
     peer = bench.connect(subscribe="plain CUSTOM conference::maintenance")
@@ -160,12 +172,13 @@ def test_a_living_switch_shows_parked_calls_bridges_rooms_and_recordings_and_nev
     bench.switch.power_off()
 
 
-def test_the_same_seed_brings_the_same_callers() -> None:
+def test_the_same_seed_brings_the_same_callers(tmp_path: Path) -> None:
     def numbers(seed: int) -> list[str]:
-        bench = Bench(SimulatorSettings(port=0, seed=seed, traffic=LIVING))
+        bench = Bench(SimulatorSettings(port=0, seed=seed, traffic=LIVING, recordings_dir=str(tmp_path)))
         bench.start_traffic()
         peer = bench.connect(subscribe="plain CHANNEL_CREATE")
         bench.run(300)
+        bench.switch.power_off()
         return [
             get(one, "Caller-Caller-ID-Number") + get(one, "Caller-Caller-ID-Name") for one in peer.events()
         ]

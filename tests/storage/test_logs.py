@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
+from api.http.server import server_of
 from core.logs import get_logger, set_up
 
 
@@ -65,11 +66,35 @@ def test_content_never_reaches_a_log(form: str) -> None:
 def test_libraries_speak_through_the_same_renderer() -> None:
     out = io.StringIO()
     set_up(process="api", form="json", stream=out)
-    logging.getLogger("uvicorn.error").info("started on %s", "a socket")
-    logging.getLogger("botocore").info("noise")
+    logging.getLogger("library").info("started on %s", "a socket")
     assert [(said["event"], said["level"], said["process"]) for said in lines(out)] == [
         ("started on a socket", "info", "api")
     ]
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "error"])
+def test_talkative_libraries_are_heard_when_something_is_wrong(level: str) -> None:
+    out = io.StringIO()
+    set_up(process="api", level=level, form="json", stream=out)
+    for name in ("botocore", "uvicorn.error", "uvicorn.access", "alembic.runtime.migration"):
+        logging.getLogger(name).info("noise")
+        logging.getLogger(name).warning("odd")
+        logging.getLogger(name).error("wrong")
+    said = [one["event"] for one in lines(out)]
+    assert said == (["wrong"] if level == "error" else ["odd", "wrong"]) * 4
+
+
+class _Application:
+    def drain(self) -> None:
+        """Not reached: nothing is served."""
+
+
+def test_making_a_server_changes_no_logger() -> None:
+    set_up(process="api", level="info", form="json", stream=io.StringIO())
+    names = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+    before = [(logging.getLogger(name).level, logging.getLogger(name).handlers[:]) for name in names]
+    server_of(_Application())
+    assert [(logging.getLogger(name).level, logging.getLogger(name).handlers[:]) for name in names] == before
 
 
 def test_the_level_holds_for_us_and_for_libraries() -> None:
