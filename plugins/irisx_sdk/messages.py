@@ -199,6 +199,8 @@ class Status(Struct, frozen=True, omit_defaults=True):
     price: str = ""
     """A decimal number in ``currency``, exactly as told."""
     currency: str = ""
+    category: str = ""
+    """What the provider bills it as, in its own word (WhatsApp: ``marketing``)."""
     complaint: bool = False
     """The receiver reported it as unwanted."""
 
@@ -211,6 +213,8 @@ class Preference(Struct, frozen=True, omit_defaults=True):
     allowed: bool
     at_us: int = 0
     recipient: Address | None = None
+    purpose: str = ""
+    """What it is about (``marketing``); empty for everything."""
 
 
 class Outbound(Struct, frozen=True, omit_defaults=True):
