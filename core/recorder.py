@@ -83,6 +83,8 @@ class Recorder:
         self._journal: Journal | None = None
         self._opened_at = -math.inf
         self._retry_at = -math.inf
+        self.failure = ""
+        """Why the disk took nothing the last time; empty while it takes everything."""
 
     def write(self, data: bytes) -> None:
         """Record bytes of the switch. Never waits; when the buffer is full they are lost and counted."""
@@ -155,10 +157,14 @@ class Recorder:
         except OSError as exc:
             self.statistics.write_failures += 1
             self._retry_at = monotonic() + self._limits.retry_s
-            LOG.warning("the flight recorder cannot write", node=self.node, error=exc.strerror)
+            self.failure = exc.strerror or type(exc).__name__
+            LOG.warning("the flight recorder cannot write", node=self.node, error=self.failure)
             self._lose(len(records), size)
             await self._close_journal()
             return
+        if self.failure:
+            self.failure = ""
+            LOG.info("the flight recorder writes again", node=self.node)
         self.statistics.records += len(records)
         self.statistics.bytes += size
         self.statistics.written_bytes += journal.size - before

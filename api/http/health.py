@@ -213,6 +213,8 @@ def _switch(node: Node) -> Component:
         state, detail = "bad", "Out of reach; its calls are in doubt."
     elif node.status.get("store_away") is True:
         state, detail = "attention", "Works; its facts wait on the controller's disk for the database."
+    elif node.status.get("journal_failing") is True:
+        state, detail = "attention", "Works; its flight recorder cannot write to the controller's disk."
     elif node.state != "active":
         state, detail = "attention", f"{node.state.capitalize()}: takes no new calls."
     else:

@@ -252,6 +252,20 @@ async def note_reach(db: Database, node_id: str, *, up: bool, reason: str = "") 
         return await _tell(connection, node_id, "node.connected" if up else "node.lost")
 
 
+async def note_journal(db: Database, node_id: str, *, failure: str) -> None:
+    """Note that the flight recorder of a switch cannot write (``failure`` says why), or, with an empty text, that it
+    can: an incident that begins or ends. Noting again what is noted already changes nothing."""
+    component = f"journal:{node_id}"
+    if failure:
+        name = (await get_node(db, node_id)).name
+        summary = f"the flight recorder of the switch {name} cannot write; calls and records go on"
+        await incidents.open_incident(
+            db, component, severity="degraded", summary=summary, cause=failure[:200]
+        )
+    else:
+        await incidents.close_incident(db, component)
+
+
 def load_of(node: Node) -> float:
     """How busy a switch is: 0.0 idle, 1.0 as many sessions as it allows. Unknown limits count as 1000."""
     sessions = node.status.get("sessions", node.status.get("calls", 0))

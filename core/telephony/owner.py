@@ -203,6 +203,9 @@ class Owner:
                 known = await self.parts.bridge.run(
                     call_store.calls_for_takeover, self.parts.db, self.node.id, ENDED_LOOK_BACK_S
                 )
+                # Read after the token was drawn: the owner before us may have been told to drain a moment ago.
+                now = await self.parts.bridge.run(node_store.get_node, self.parts.db, self.node.id)
+                self.state = now.state
                 break
             except PeerError as exc:
                 LOG.warning("cannot take over yet", node=self.node.id, error=exc.code)
@@ -268,10 +271,11 @@ class Owner:
         while True:
             await self._resync_wanted.wait()
             self._resync_wanted = trio.Event()
-            await trio.sleep_until(self._resync_at)
             try:
+                # First of all: a switch that was restarted takes every call until it is told not to.
                 if self.state != "active":
                     await turn_away(self)
+                await trio.sleep_until(self._resync_at)
                 await self.resync(self._resync_reason)
                 if not self._resumed:
                     self._resumed = True
@@ -336,6 +340,7 @@ class Owner:
             await trio.sleep(SIGN_OF_LIFE_S)
 
     async def _report_status(self) -> None:
+        noted: str | None = None
         while True:
             try:
                 if self.state == "draining" and not self.board.calls:
@@ -343,6 +348,11 @@ class Owner:
                 await self.parts.bridge.run(
                     node_store.set_status, self.parts.db, self.node.id, self.lease.token, self.status()
                 )
+                failure = self.recorder.failure
+                if failure != noted:
+                    note = partial(node_store.note_journal, failure=failure)
+                    await self.parts.bridge.run(note, self.parts.db, self.node.id)
+                    noted = failure
             except PeerError as exc:
                 LOG.info("status is not stored now", node=self.node.id, error=exc.code)
             await trio.sleep(STATUS_S)
@@ -370,6 +380,9 @@ class Owner:
             "facts_lost": self.ledger.lost,
             "store_away": self.ledger.away,
             "orders_refused": self.orders_refused,
+            "journal_failing": bool(self.recorder.failure),
+            "journal_records_lost": self.recorder.statistics.lost_records,
+            "journal_bytes_lost": self.recorder.statistics.lost_bytes,
         }
         if beat is not None:
             seen |= {

@@ -66,7 +66,8 @@ async def resync(
         attached += there and not known
         return there
 
-    there = await _which(read, listed | ours)
+    # Strangers first: if the link breaks again meanwhile, those are the ones of which we know nothing at all.
+    there = await _which(read, [*(listed - ours), *ours])
     missing = ours - there
     ended: set[str] = set()
     if missing:

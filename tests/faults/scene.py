@@ -1,24 +1,31 @@
-"""What every test of a fault begins and ends with: a switch with an owner and traffic; then the books."""
+"""What every test of a fault begins and ends with: a switch with an owner, callers who come until they are told to
+stop, and then the books.
+
+Callers come for as long as a fault takes, so that it is always one under load, on a slow machine too.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bench.ear import PASSWORD
 from bench.proxy import Proxy
 from bench.stack import Child, Stack, owned, rows, wait_until
+from core.journal import SUFFIX, Mark, read
 from tests.faults.truth import Books, Ends
 
 RATE = 60
-TOTAL = 240
-"""Four seconds of traffic."""
+TALK_S = 1.5
 POLL_S = 0.1
 """Between two questions to the database: each is a session of its own."""
 
 
 class Scene:
-    """A stack with one switch, its traffic, and an ear on it that hears what truly happens."""
+    """A stack with one switch, its callers, and an ear on it that hears what truly happens."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.port = 0
-        self.total = 0
         self.controllers: list[Child] = []
         self._ears: list[Ends] = []
         self._proxies: list[Proxy] = []
@@ -31,80 +38,89 @@ class Scene:
     def ear(self) -> Ends:
         return self._ears[0]
 
+    # Beginning ---------------------------------------------------------------------------------------
+
     def begin(
         self,
         *,
         controllers: int = 1,
-        total: int = TOTAL,
         rate: float = RATE,
-        talk: float = 2,
+        talk: float = TALK_S,
         heartbeat: float = 2,
         **env: str,
     ) -> None:
-        """A switch with an owner, an ear on it, and then traffic: ``rate`` callers a second, ``total`` in all, who
-        talk for ``talk`` seconds (0: for ever). ``env`` is for the controllers."""
-        self.port = self.stack.switch("sim1", heartbeat=heartbeat)
-        self._owned(controllers, env)
-        self.traffic(total=total, rate=rate, talk=talk)
+        """A switch with an owner, an ear on it, and from now on ``rate`` callers a second who talk for ``talk``
+        seconds (0: for ever). ``env`` is for the controllers."""
+        port = self._switch(talk, heartbeat)
+        self.stack.register("sim1", f"esl://:{PASSWORD}@127.0.0.1:{port}")
+        self._own(controllers, env)
+        self.callers(rate)
 
-    def begin_behind_a_proxy(self, *, total: int, rate: float, talk: float, heartbeat: float) -> Proxy:
+    def begin_behind_a_proxy(self, *, rate: float, talk: float, heartbeat: float) -> Proxy:
         """The same, with a proxy between the controller and the switch (the ear hears the switch itself)."""
-        self.port = self.stack.switch("sim1", register=False, heartbeat=heartbeat)
-        proxy = Proxy(self.port)
+        proxy = Proxy(self._switch(talk, heartbeat))
         self._proxies.append(proxy)
         self.stack.register("sim1", f"esl://:{PASSWORD}@127.0.0.1:{proxy.port}")
-        self._owned(1, {})
-        self.traffic(total=total, rate=rate, talk=talk)
+        self._own(1, {})
+        self.callers(rate)
         return proxy
 
-    def _owned(self, controllers: int, env: dict[str, str]) -> None:
+    def _switch(self, talk: float, heartbeat: float) -> int:
+        return self.stack.switch(
+            "sim1", register=False, heartbeat=heartbeat, to="9196", context="default", talk=talk
+        )
+
+    def _own(self, controllers: int, env: dict[str, str]) -> None:
         self.controllers = [
             self.stack.controller(f"controller-{number}", **env) for number in range(controllers)
         ]
         wait_until(owned(self.stack), "a controller owns the switch", every_s=POLL_S)
-        self._ears.append(Ends(self.port))
+        self._ears.append(Ends(self.stack.switches["sim1"][1]))
 
-    def traffic(self, *, total: int, rate: float = RATE, talk: float = 2) -> None:
-        """More callers."""
-        self.total += total
-        self.stack.traffic("sim1", rate=rate, total=total, talk=talk)
+    def callers(self, rate: float) -> None:
+        """From now on so many come in a second."""
+        self.esl(f"sim rate {rate:g}")
+
+    def esl(self, line: str) -> str:
+        """One api command on the switch, over a plain socket."""
+        return self.stack.esl("sim1", line)
+
+    # Going on ----------------------------------------------------------------------------------------
 
     def ended(self) -> int:
+        """The legs that have ended on the switch."""
         return len(self.ear.ended)
 
-    def wait_ended(self, part: float, within_s: float = 60) -> None:
-        """Wait until this part of the traffic has come and gone on the switch."""
-        wait_until(lambda: self.ended() >= self.total * part, f"{part:.0%} of the calls ended", within_s)
+    def go_on(self, calls: int = RATE, within_s: float = 30) -> None:
+        """Wait until so many more calls have come and gone on the switch."""
+        goal = self.ended() + calls
+        wait_until(lambda: self.ended() >= goal, f"{calls} more calls have ended", within_s)
 
-    def ask(self, statement: str) -> list[dict[str, object]]:
-        """What the store answers; it sees every tenant."""
-        return [dict(row) for row in rows(self.url, statement)[0]]
+    # Ending ------------------------------------------------------------------------------------------
 
-    def number(self, statement: str) -> int:
-        """The one number that the store answers (``select … as n``)."""
-        found = self.ask(statement)[0]["n"]
-        assert isinstance(found, int)
-        return found
-
-    def wait_stored(self, holds: str, what: str, within_s: float = 60) -> None:
-        """Wait until an SQL condition holds."""
-        wait_until(lambda: self.ask(f"select {holds} as yes")[0]["yes"], what, within_s, every_s=POLL_S)
-
-    def live(self) -> int:
-        return self.number("select count(*) as n from calls where live")
+    def quiet(self, within_s: float = 60) -> int:
+        """Let nobody come any more and wait until the last one has gone; how many legs there were."""
+        self.callers(0)
+        wait_until(lambda: self.esl("show channels count").strip() == "0 total.", "all calls ended", within_s)
+        seen = -1
+        while seen != self.ended():  # the last ends are on their way to the ear
+            seen = self.ended()
+            wait_until(lambda seen=seen: self.ended() > seen, "the ear hears more", 0.4, fail=False)
+        return seen
 
     def settled(self, within_s: float = 60) -> Books:
-        """Wait until all traffic is over and its records are written, or time is up: `Books.check` says what lacks."""
-        self.wait_ended(1, within_s)
-        try:
-            self.wait_stored(
-                f"(select count(*) from cdrs where kind = 'leg') >= {self.total}"
-                " and not exists (select from calls where live)",
-                "all records written",
-                within_s,
-            )
-        except TimeoutError:
-            pass
+        """Wait until all calls are over and recorded, or time is up: `Books.check` says what lacks."""
+        total = self.quiet(within_s)
+        wait_until(
+            lambda: self.ask(
+                f"select (select count(*) from cdrs where kind = 'leg') >= {total}"
+                " and not exists (select from calls where live) as yes"
+            )[0]["yes"],
+            "all records written",
+            within_s,
+            every_s=POLL_S,
+            fail=False,
+        )
         return self.books()
 
     def books(self) -> Books:
@@ -115,3 +131,36 @@ class Scene:
             ear.close()
         for proxy in self._proxies:
             proxy.close()
+
+    # What the store and the disk say -----------------------------------------------------------------
+
+    def ask(self, statement: str) -> list[dict[str, Any]]:
+        """What the store answers; it sees every tenant."""
+        return [dict(row) for row in rows(self.url, statement)[0]]
+
+    def wait_stored(self, holds: str, what: str, within_s: float = 60) -> None:
+        """Wait until an SQL condition holds."""
+        wait_until(lambda: self.ask(f"select {holds} as yes")[0]["yes"], what, within_s, every_s=POLL_S)
+
+    def live(self) -> int:
+        """Calls that are live in the store."""
+        return int(self.ask("select count(*) as n from calls where live")[0]["n"])
+
+    def switch_status(self) -> dict[str, Any]:
+        """What the switch's owner reported last."""
+        found: dict[str, Any] = msgspec.json.decode(
+            self.ask("select status::text as said from node_status")[0]["said"]
+        )
+        return found
+
+    def spools(self) -> list[Path]:
+        """The files in which facts wait for Postgres."""
+        folder = self.stack.folder / "state" / "spool"
+        return [path for path in folder.glob("*.spool") if path.stat().st_size]
+
+    def gaps_in_journals(self) -> int:
+        """How often the flight recorder says that it lost something, in the journals that are there."""
+        found = 0
+        for path in (self.stack.folder / "state").rglob(f"*{SUFFIX}"):
+            found += sum(isinstance(one, Mark) and one.mark == "gap" for one in read(path))
+        return found

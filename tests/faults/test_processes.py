@@ -25,17 +25,18 @@ def kill_postgres(scene: Scene) -> None:
 
 
 def test_traffic_without_faults_is_recorded_exactly(scene: Scene) -> None:
-    scene.begin(total=120)
+    scene.begin()
+    scene.go_on(60)
     books = scene.settled()
     books.check(scene.ear)
-    assert len(books.legs) == len(books.calls) == scene.total
+    assert len(books.legs) == len(books.calls) == scene.ended()
 
 
 def test_the_kill_of_the_owning_controller_loses_and_doubles_nothing(scene: Scene) -> None:
-    scene.begin(controllers=2, total=420)
+    scene.begin(controllers=2)
     stack, controllers = scene.stack, scene.controllers
-    for part in (0.1, 0.6):
-        scene.wait_ended(part)
+    for _ in range(2):
+        scene.go_on(30)
         owner = owner_of(stack, controllers)
         wait_until(lambda: {one.pid for one in controllers} <= present(stack), "the other one stands by", 20)
         time.sleep(1.0)  # it has dialled by then
@@ -44,34 +45,40 @@ def test_the_kill_of_the_owning_controller_loses_and_doubles_nothing(scene: Scen
         took = wait_until(lambda owner=owner: owner_pid(stack) not in (0, owner.pid), "an heir owns it", 10)
         assert took < 3.0
         controllers.append(stack.controller(f"controller-{owner.pid}"))
+    scene.go_on(60)
     scene.settled().check(scene.ear)
 
 
 def test_a_frozen_controller_is_replaced_and_does_no_harm_when_it_wakes(scene: Scene) -> None:
     scene.begin(controllers=2)
-    scene.wait_ended(0.2)
+    scene.go_on(30)
     frozen = owner_of(scene.stack, scene.controllers)
+    wait_until(
+        lambda: {one.pid for one in scene.controllers} <= present(scene.stack), "an heir stands by", 20
+    )
     frozen.pause()
     wait_until(lambda: owner_pid(scene.stack) != frozen.pid, "an heir owns the switch", 10)
     time.sleep(1)
     frozen.go_on()
+    scene.go_on(60)
     scene.settled().check(scene.ear)
 
 
 def test_the_kill_of_postgres_loses_and_doubles_nothing(scene: Scene) -> None:
     scene.begin()
-    scene.wait_ended(0.2)
+    scene.go_on(30)
     kill_postgres(scene)
-    time.sleep(2)
+    scene.go_on(90)
     scene.stack.postgres.start()
+    scene.go_on(30)
     scene.settled().check(scene.ear)
 
 
 def test_the_kill_of_the_controller_while_postgres_is_away_loses_nothing_it_had_heard(scene: Scene) -> None:
     scene.begin()
-    scene.wait_ended(0.2)
+    scene.go_on(30)
     kill_postgres(scene)
-    scene.wait_ended(1)
+    scene.quiet()
     time.sleep(1)
     scene.controllers[0].kill()
     scene.stack.postgres.start()
@@ -81,13 +88,14 @@ def test_the_kill_of_the_controller_while_postgres_is_away_loses_nothing_it_had_
 
 def test_the_kill_of_valkey_stops_no_record(scene: Scene) -> None:
     scene.begin()
-    scene.wait_ended(0.2)
+    scene.go_on(30)
     valkey = scene.stack.valkey
     os.kill(valkey.pid, signal.SIGKILL)
     wait_until(lambda: not valkey.running, "Valkey is dead", 10)
     valkey.stop()
-    time.sleep(3)
+    time.sleep(3)  # longer than a lease
     valkey.start()
+    scene.go_on(60)
     scene.settled().check(scene.ear)
 
 
@@ -95,17 +103,18 @@ def test_a_flushed_valkey_changes_no_owner_and_no_record(scene: Scene) -> None:
     import redis
 
     scene.begin(controllers=2)
-    scene.wait_ended(0.1)
+    scene.go_on(30)
     with redis.Redis.from_url(scene.stack.env["REDIS_URL"]) as client:
         for _ in range(5):
             client.flushall()
             time.sleep(0.3)
     assert owner_of(scene.stack, scene.controllers)
+    scene.go_on(30)
     scene.settled().check(scene.ear)
 
 
 def test_a_switch_that_dies_takes_its_calls_with_it_and_each_is_closed_once(scene: Scene) -> None:
-    scene.begin(talk=60, total=200, rate=100)
+    scene.begin(talk=0, rate=100)
     wait_until(lambda: scene.live() >= 100, "live calls", every_s=POLL_S)
     child, port = scene.stack.switches["sim1"]
     child.kill()
