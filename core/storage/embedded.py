@@ -14,12 +14,14 @@ What both share is in `_Child`:
 
 import ctypes
 import fcntl
+import hashlib
 import importlib.util
 import os
 import platform
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import threading
@@ -40,6 +42,16 @@ SOCKET_PATH_LIMIT = 100
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def socket_folder(state_dir: Path, name: str) -> Path:
+    """Where the socket of the server ``name`` is: below the (absolute) state directory, or, where that name is too long
+    for a socket, in the temporary directory. The same after each start: others know the address already."""
+    place = state_dir / "run"
+    if len(os.fsencode(place)) + len("/.s.PGSQL.5432") <= SOCKET_PATH_LIMIT:
+        return place
+    short = hashlib.blake2b(os.fsencode(state_dir), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"irisx-{name}-{short}"
 
 
 class _Child:
@@ -130,13 +142,14 @@ class _Child:
                 time.sleep(0.05)
 
     def run_dir(self) -> Path:
-        """A folder for the socket that only we can enter: below the state directory, or, where that name is too
-        long for a socket, in the temporary directory."""
+        """A folder for the socket that only we can enter: `socket_folder`, or another one where a stranger took it."""
         if self._run_dir is None:
-            place = self.state_dir / "run"
-            if len(os.fsencode(place)) + len("/.s.PGSQL.5432") > SOCKET_PATH_LIMIT:
-                place = Path(tempfile.mkdtemp(prefix="irisx-"))
+            place = socket_folder(self.state_dir, self.name)
             place.mkdir(exist_ok=True, mode=0o700)
+            found = place.lstat()
+            # The temporary directory is everybody's. Root's server may have been given its folder before.
+            if not stat.S_ISDIR(found.st_mode) or (os.geteuid() != 0 and found.st_uid != os.geteuid()):
+                place = Path(tempfile.mkdtemp(prefix="irisx-"))
             place.chmod(0o700)
             self._run_dir = place
         return self._run_dir

@@ -139,7 +139,8 @@ def iso(at_us: int) -> str:
 def _second(seconds: int) -> str:
     # Events come by the hundred a second, and formatting a date is dear.
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        # Not strftime: it writes the year 999 with three digits.
+        return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     except (OverflowError, ValueError, OSError):  # a clock that is no clock
         return "1970-01-01T00:00:00"
 

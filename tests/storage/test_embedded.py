@@ -15,7 +15,9 @@ import asyncpg
 import pytest
 import redis
 
-from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
+from api.up import addresses
+from core.config import Settings
+from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey, socket_folder
 from core.storage.errors import EmbeddedFailed
 
 RUN_AND_WAIT = """
@@ -160,6 +162,26 @@ def test_a_long_path_is_no_obstacle(state_dir: Path, made: Path) -> None:
             assert client.ping()
         places = [postgres.run_dir(), valkey.run_dir()]
     assert not any(place.exists() for place in places)
+    # Who knew the address before finds it there again.
+    assert (postgres.start(), valkey.start()) == (url, redis_url)
+    assert addresses.of(Settings(), deep) == (url, redis_url)
+    postgres.stop()
+    valkey.stop()
+
+
+def test_a_socket_is_not_put_where_another_user_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    taken = socket_folder(deep, "valkey")
+    taken.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    try:
+        place = EmbeddedValkey(deep).run_dir()
+        assert place != taken and place.stat().st_mode & 0o777 == 0o700
+        place.rmdir()
+    finally:
+        taken.rmdir()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")

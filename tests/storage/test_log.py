@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core import log
@@ -290,6 +290,7 @@ async def test_old_entries_are_forgotten_and_the_bound_says_so(
 
 
 @given(st.integers(-(10**19), 10**19))
+@example(-30_610_224_000_000_001)
 @settings(deadline=None)
 def test_any_moment_can_be_written(at_us: int) -> None:
     text = iso(at_us)
