@@ -42,6 +42,8 @@ HEARD_S = 3.0
 FREE_S = 0.5
 """The same while nobody holds the switch's lease: whoever can will take it at once."""
 REPEAT_S = 0.05
+CLOCK_S = 2.0
+"""How old a look at the clock of Redis may be."""
 LOOK_S = 0.2
 """How often an asker looks whether the owner that has its order still owns the switch."""
 CONNECT_TIMEOUT_S = 3.0
@@ -54,6 +56,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
 
     reply_to: str
     order: Order
+    due_us: int = 0
+    """The order's deadline by the clock of Redis; 0 when its asker did not know that clock."""
 
 
 _envelopes = msgspec.msgpack.Decoder(Envelope)
@@ -110,6 +114,9 @@ class Bus:
         self.unshown = 0
         """Entries that no follower was shown, because the bus was away."""
         self._closing = False
+        self._ahead_us: int | None = None
+        """The clock of Redis minus our monotonic one; None before the first look."""
+        self._looked_at = 0.0
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -169,7 +176,11 @@ class Bus:
 
         An owner that has just died holds its lease for a moment and hears nothing, so its heir is given time.
         """
-        payload = _encode(Envelope(REPLIES + self.name, order))
+        remaining_us = order.deadline_us - now_us()
+        if monotonic() - self._looked_at > CLOCK_S:
+            await self._look_at_clock()
+        due_us = 0 if self._ahead_us is None else self._time_us(self._ahead_us) + remaining_us
+        payload = _encode(Envelope(REPLIES + self.name, order, due_us))
         began = monotonic()
         while True:
             try:
@@ -209,7 +220,7 @@ class Bus:
             except msgspec.MsgspecError:
                 LOG.warning("an order that is none was dropped", node=node)
                 return
-            handler(envelope.reply_to, envelope.order)
+            handler(envelope.reply_to, self._on_our_clock(envelope))
 
         await self._hear(ORDERS + node, on_order)
 
@@ -222,6 +233,29 @@ class Bus:
             await self.redis.publish(reply_to, _encode(outcome))
         except RedisError as exc:
             LOG.warning("an answer could not be sent", order=outcome.order_id, error=type(exc).__name__)
+
+    # Deadlines ------------------------------------------------------------------------------------
+
+    async def _look_at_clock(self) -> None:
+        """Wall clocks of two processes may be hours apart, and step: both measure deadlines by the one of Redis."""
+        before = monotonic()
+        with contextlib.suppress(RedisError, OSError):
+            seconds, micros = await self.redis.time()
+            after = monotonic()
+            self._ahead_us = seconds * 1_000_000 + micros - round((before + after) * 500_000)
+            self._looked_at = after
+
+    @staticmethod
+    def _time_us(ahead_us: int) -> int:
+        """What the clock of Redis shows now."""
+        return ahead_us + round(monotonic() * 1_000_000)
+
+    def _on_our_clock(self, envelope: Envelope) -> Order:
+        """The order with its deadline by our own wall clock."""
+        if not envelope.due_us or self._ahead_us is None:
+            return envelope.order
+        remaining_us = envelope.due_us - self._time_us(self._ahead_us)
+        return msgspec.structs.replace(envelope.order, deadline_us=now_us() + remaining_us)
 
     # Fresh log entries ------------------------------------------------------------------------------
 
@@ -267,6 +301,8 @@ class Bus:
         """Say that a controller lives; forgotten `PRESENT_S` after the last time."""
         with contextlib.suppress(RedisError, OSError):
             await self.redis.set(PRESENCE + name, said, px=round(PRESENT_S * 1000))
+        if monotonic() - self._looked_at > CLOCK_S:
+            await self._look_at_clock()
 
     async def who_is_present(self) -> list[bytes]:
         """What the living controllers said of themselves last."""
