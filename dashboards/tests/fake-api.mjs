@@ -36,6 +36,10 @@ export class Platform {
     this.followers = new Set();
     this.orders = [];
     this.made = 0;
+    this.refreshes = 0;
+    this.reused = 0;
+    /** Requests for a new token that are being answered. */
+    this.asking = 0;
     this.mode = { refuse: false, silent: false, slow: 0, down: false };
     this.nodes = ['lon-1', 'lon-2', 'fra-1', 'nyc-1'].map((name, n) => ({
       id: `node_0${n}`, name, host: `10.0.${n}.5`, port: 8021, state: 'active', owner: `controller-${n % 2}`, fence: 41 + n, default_tenant: 'tnt_main',
@@ -218,6 +222,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
   const platform = new Platform({ calls, most });
   const tokens = new Map();
   const cookies = new Set();
+  const used = new Set();
   const replies = new Map();
   const sockets = new Set();
   let requests = 0;
@@ -266,7 +271,14 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
     }, true],
     ['POST', '/v1/auth/refresh', (_, { req, res }) => {
       const cookie = cookieOf(req);
+      if (cookie && used.has(cookie)) {
+        // As the platform does: nobody can tell an owner from a thief.
+        platform.reused += 1;
+        cookies.clear();
+      }
       if (!cookie || !cookies.delete(cookie)) throw new Refusal(401, 'not_authenticated', 'there is no session');
+      used.add(cookie);
+      platform.refreshes += 1;
       return token(res);
     }, true],
     ['POST', '/v1/auth/logout', (_, { req }) => void cookies.delete(cookieOf(req))],
@@ -426,7 +438,10 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
         res.setHeader('idempotent-replayed', 'true');
         return res.end(replies.get(key));
       }
+      const renews = url.pathname === '/v1/auth/refresh';
+      if (renews) platform.asking += 1;
       if (platform.mode.slow) await new Promise((done) => setTimeout(done, platform.mode.slow));
+      if (renews) platform.asking -= 1;
       const text = Buffer.concat(chunks).toString();
       const found = route.handler(route.pattern.exec(url.pathname).slice(1), { query: url.searchParams, body: text ? JSON.parse(text) : {}, req, res, key });
       if (found === undefined) {

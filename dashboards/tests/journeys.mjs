@@ -360,6 +360,41 @@ export const JOURNEYS = {
     assert.ok(!(await person.text()).includes('Sign in'));
   },
 
+  'tabs renew the session one after the other, with and without locks of the browser, and a reload in between is no end': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/calls');
+    await person.marked('live');
+    for (const locks of [true, false]) {
+      const others = [await page.browserContext().newPage(), await page.browserContext().newPage()];
+      const people = [];
+      for (const tab of others) {
+        if (!locks) await tab.evaluateOnNewDocument(() => Object.defineProperty(Navigator.prototype, 'locks', { value: undefined }));
+        people.push(new Person(tab, fake));
+        await people.at(-1).goes('/admin/calls');
+        await people.at(-1).marked('live');
+      }
+      const calls = [...fake.platform.calls.values()].filter((entry) => entry.state === 'bridged').slice(0, 2);
+      for (const [n, one] of people.entries()) await one.goes(`/admin/calls/${calls[n].id}`);
+      await Promise.all(others.map((tab) => tab.waitForSelector('[data-order=hold]')));
+      // All tokens are refused at once, and each answer takes its time: both tabs ask for a new one.
+      await person.tell('slow', 300);
+      await person.tell('expire');
+      const before = fake.platform.refreshes;
+      await Promise.all(others.map((tab) => tab.$eval('[data-order=hold]', (button) => button.click())));
+      await Promise.all(others.map((tab) => tab.waitForSelector('[data-order=unhold]')));
+      assert.ok(fake.platform.refreshes - before >= 2, 'both tabs renewed');
+      // Reloaded while the answer with the new cookie is on its way.
+      const asked = fake.platform.refreshes;
+      void others[0].evaluate(() => location.reload()).catch(() => undefined);
+      await until(() => fake.platform.asking > 0, 'the reloaded page to ask');
+      await others[0].reload();
+      await people[0].marked('live');
+      await person.tell('slow', 0);
+      assert.ok(fake.platform.refreshes - asked >= 2, 'both pages renewed');
+      for (const tab of others) await tab.close();
+    }
+    assert.equal(fake.platform.reused, 0);
+  },
+
   'everything is reached by keyboard alone': async ({ person, page }) => {
     await page.goto(`${person.url}/login`);
     await page.waitForSelector('#email');

@@ -2,9 +2,10 @@
  * The one way to the API: bearer token in memory, refreshed by the httpOnly cookie, problems as `Problem`.
  *
  * The token is never stored: a reload asks for a new one with the cookie. When several requests find the token
- * expired, one refresh serves them all, and each is repeated once.
+ * expired, one refresh serves them all, and each is repeated once. Tabs refresh one after the other (`one-at-a-time`).
  */
 import { clock } from '../clock.svelte';
+import { oneAtATime } from './one-at-a-time';
 import { Problem, asProblem, problemOf } from './problem';
 
 export interface Request {
@@ -35,6 +36,7 @@ export interface Identity {
 /** A little before it ends: a request on its way must still be valid when it arrives. */
 const SKEW_MS = 3_000;
 const EARLY_MS = 20_000;
+const LONGEST_REFRESH_MS = 10_000;
 
 let identity: Identity | null = null;
 let tenant = '';
@@ -53,21 +55,29 @@ export const forgetToken = (): void => void (identity = null);
 
 /** A new token by the cookie. False when there is no session (any more); raises when the server is not there. */
 export function refresh(): Promise<boolean> {
-  refreshing ??= (async () => {
-    try {
-      const response = await fetch('/v1/auth/refresh', { method: 'POST', credentials: 'same-origin', headers: { 'content-type': 'application/json' }, body: '{}' });
-      if (response.status === 401 || response.status === 403 || response.status === 400) {
-        identity = null;
-        return false;
-      }
-      if (!response.ok) throw await problemOf(response);
-      keepToken((await response.json()) as { access_token: string; expires_in?: number });
-      return true;
-    } finally {
-      refreshing = null;
-    }
-  })();
+  refreshing ??= oneAtATime(renew).finally(() => {
+    refreshing = null;
+  });
   return refreshing;
+}
+
+async function renew(): Promise<boolean> {
+  const response = await fetch('/v1/auth/refresh', {
+    method: 'POST',
+    credentials: 'same-origin',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+    // The old cookie is used up: the new one has to be kept even when the page is left meanwhile.
+    keepalive: true,
+    signal: AbortSignal.timeout(LONGEST_REFRESH_MS)
+  });
+  if (response.status === 401 || response.status === 403 || response.status === 400) {
+    identity = null;
+    return false;
+  }
+  if (!response.ok) throw await problemOf(response);
+  keepToken((await response.json()) as { access_token: string; expires_in?: number });
+  return true;
 }
 
 export const newKey = (): string =>
