@@ -7,13 +7,13 @@ transaction that makes the change (`core.storage.schema.functions`), so a number
 asyncio.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from core.model.entries import LogEntry
-from core.storage.database import SYSTEM, Connection, Database, show_later
-from core.storage.entries import APPEND, READ_BODY, NewEntry, columns_of
-from core.storage.errors import translated
+from core.storage.appending import append
+from core.storage.database import SYSTEM, Database
+from core.storage.entries import READ_BODY, NewEntry
 
 __all__ = ["LogEntry", "NewEntry", "append", "bounds", "get", "prune", "read"]
 
@@ -21,22 +21,6 @@ PRUNE_CHUNK = 10_000
 """Entries deleted in one transaction: some ten milliseconds, so no writer of the tenant waits long."""
 LEAST_DAYS = 7
 """What readers are promised (product: "stored for at least 7 days")."""
-
-
-async def append(connection: Connection, entries: Iterable[NewEntry]) -> dict[str, list[LogEntry]]:
-    """Number and insert ``entries`` in the transaction of ``connection``; returned by tenant, shown after the commit.
-
-    An entry whose id is in the log already keeps its number.
-    The tenants' numbers stay locked until the transaction ends, so make this its last statement.
-    """
-    columns = columns_of(entries)
-    if not columns.ids:
-        return {}
-    with translated():
-        row = await connection.fetchrow(APPEND, *columns.arguments)
-    written = columns.numbered(row["seqs"], row["recorded"])
-    show_later(connection, written)
-    return written
 
 
 async def read(

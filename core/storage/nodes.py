@@ -23,8 +23,9 @@ from core.errors import Conflict, NotFound, RequestError
 from core.ids import new_id
 from core.model.entries import LogEntry
 from core.storage import incidents
-from core.storage.database import Connection, Database, show_later
-from core.storage.entries import APPEND, NewEntry, columns_of
+from core.storage.appending import append
+from core.storage.database import Connection, Database
+from core.storage.entries import NewEntry
 from core.storage.sealing import Sealer
 
 DIAL_TEMPLATE = "sofia/gateway/carrier/{number}"
@@ -318,21 +319,14 @@ async def _tell(connection: Connection, node_id: str, kind: str) -> dict[str, li
         "select name, state, owner, fence, default_tenant from nodes where id = $1", node_id
     )
     told = {key: row[key] for key in ("name", "state", "owner", "fence")}
-    columns = columns_of(
-        [
-            NewEntry(
-                tenant_id=row["default_tenant"],
-                type=kind,
-                resource=node_id,
-                data=msgspec.json.encode({"node": {"id": node_id, **told}}),
-                occurred_us=now_us(),
-            )
-        ]
+    entry = NewEntry(
+        tenant_id=row["default_tenant"],
+        type=kind,
+        resource=node_id,
+        data=msgspec.json.encode({"node": {"id": node_id, **told}}),
+        occurred_us=now_us(),
     )
-    numbers = await connection.fetchrow(APPEND, *columns.arguments)
-    written = columns.numbered(numbers["seqs"], numbers["recorded"])
-    show_later(connection, written)
-    return written
+    return await append(connection, [entry])
 
 
 def _node(row: Any, sealer: Sealer | None) -> Node:
