@@ -16,7 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -36,6 +36,7 @@ Handler = Callable[[Call], Awaitable[Answer]]
 SocketHandler = Callable[[WebSocket], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 
+EXAMPLES: dict[str, str] = {"phone": "+4915112345678", "email": "kim@customer.example", "user": "1001"}
 WEBHOOK_DEADLINE_S = 15.0
 _KEPT = 500
 _EARLY_S = 0.15
@@ -55,6 +56,10 @@ class Fake(ABC):
     """How often a webhook is tried until it is answered 2xx."""
     pushes: ClassVar[bool] = False
     """Receipts go over a connection that somebody holds: they need no webhook's address."""
+    person: ClassVar[str] = ""
+    """Somebody who could write: shown on the page, used by the conformance kit. Empty for the usual example."""
+    covers: ClassVar[Literal["body", "token", "nothing"]] = "body"
+    """What proves a webhook: a signature over its body, a secret that comes along, or nothing at this provider."""
 
     def __init__(
         self,
@@ -87,6 +92,8 @@ class Fake(ABC):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http: httpx.AsyncClient | None = None
+        self.keys: dict[str, bytes] = {}
+        """Documents that the provider publishes, by address: what answers `irisx_sdk.NeedsKey`."""
         self.cut: Callable[[Any], None] = lambda peer: None
         """Ends the connection of a peer's address at once; the server sets it."""
 
@@ -104,6 +111,13 @@ class Fake(ABC):
     def receipt(self, sent: FakeMessage, state: str) -> list[Delivery]:
         """The webhooks that report a state in our words (`irisx_sdk.State`); empty for one that it never reports."""
         return []
+
+    def signed(self, body: bytes) -> Delivery | None:
+        """A webhook with any ``body``, signed as the provider signs: how the kit gets poison past the signature.
+
+        None when it cannot be done; the kit then tries with `hmac.compare_digest` out of order.
+        """
+        return None
 
     def throttled(self, call: Call) -> Answer:
         """The provider's "too fast"."""
@@ -150,6 +164,10 @@ class Fake(ABC):
         headers = {name.lower(): value for name, value in delivery.headers.items()}
         at_us = int((self.clock() + age_s) * 1e6)
         return Request(delivery.method, self.webhook_url + delivery.path, headers, delivery.body, at_us)
+
+    def someone(self) -> str:
+        """An address that a customer could have here."""
+        return self.person or EXAMPLES[self.channel.address]
 
     # What others use ------------------------------------------------------------------------------------------------
 

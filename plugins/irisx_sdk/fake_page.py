@@ -88,7 +88,7 @@ def _outcome(one: Delivered) -> dict[str, Any]:
 def _page(fake: Fake) -> str:
     lines = "".join(_line(_shown(fake, number)) for number in range(len(fake.exchange)))
     customers = [line.person for line in fake.exchange]
-    sender = html.escape(customers[-1] if customers else EXAMPLES[fake.channel.address], quote=True)
+    sender = html.escape(customers[-1] if customers else fake.someone(), quote=True)
     title = html.escape(fake.channel.title)
     return PAGE.replace("{title}", title).replace("{sender}", sender).replace("{lines}", lines)
 
@@ -99,9 +99,6 @@ def _line(shown: dict[str, Any]) -> str:
     head = html.escape(f"{shown['at']} {who}{state}")
     return f'<li class="{"ours" if shown["ours"] else "theirs"}"><small>{head}</small>{html.escape(shown["text"])}</li>'
 
-
-EXAMPLES = {"phone": "+4915112345678", "email": "kim@customer.example", "user": "1001"}
-"""Who writes, until somebody else did."""
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -1,6 +1,6 @@
 """A fake provider on a port: the ASGI application, and uvicorn around it.
 
-uvicorn comes with the extra ``testing`` (``pip install irisx-sdk[testing]``) and is imported when it is needed only.
+uvicorn is imported when it is needed only: a channel at work has no server in it.
 """
 
 import asyncio
