@@ -69,7 +69,7 @@ def parse(body: bytes) -> Parsed:
     for value in (
         part(change, "value") for entry in parts(found, "entry") for change in parts(entry, "changes")
     ):
-        people = [person(contact) for contact in parts(value, "contacts")]
+        people = [one for one in map(person, parts(value, "contacts")) if one.addresses]
         for message in parts(value, "messages"):
             read = _message(message, value, people)
             if read is None:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from irisx_channels.whatsapp import WhatsApp, outgoing
-from irisx_channels.whatsapp.fake import FILE_LIVES_S, NUMBER, FakeWhatsApp, error
 from irisx_channels.whatsapp.failures import MEANINGS, failure
+from irisx_channels.whatsapp.fake import FILE_LIVES_S, NUMBER, FakeWhatsApp, error
 from irisx_sdk import (
     Account,
     Address,

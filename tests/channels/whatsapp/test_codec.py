@@ -264,6 +264,11 @@ def test_a_message_without_any_sender_belongs_to_the_only_contact_beside_it() ->
     assert sent_by({"user_id": "US.13"}).sender == Address("user", "US.13")
 
 
+def test_a_contact_without_any_id_is_nobody() -> None:
+    with pytest.raises(Malformed):
+        codec.parse(delivery(contacts=[{"profile": {"name": "Ann"}}], messages=[{"id": "w", "type": "text"}]))
+
+
 def test_two_contacts_in_a_delivery_are_not_mixed_up() -> None:
     people = [
         {"wa_id": "1", "user_id": "US.1", "profile": {"name": "One"}},
