@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
@@ -185,16 +185,16 @@ class Stack:
 
         asyncio.run(add())
 
-    def controller(self, name: str = "controller-1", **env: str) -> Child:
-        return self._start(name, ["-m", "api.cli", "controller"], **env)
+    def controller(self, name: str = "controller-1", env: Mapping[str, str] | None = None) -> Child:
+        return self._start(name, ["-m", "api.cli", "controller"], **(env or {}))
 
-    def api(self, name: str = "api-1", *, port: int = 0, **env: str) -> "Api":
+    def api(self, name: str = "api-1", *, port: int = 0, env: Mapping[str, str] | None = None) -> "Api":
         """Start an API, on a free port unless told which; returns when it answers."""
         if not port:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-        child = self._start(name, ["-m", "api.cli", "api"], IRISX_LISTEN=f"127.0.0.1:{port}", **env)
+        child = self._start(name, ["-m", "api.cli", "api"], IRISX_LISTEN=f"127.0.0.1:{port}", **(env or {}))
         api = Api(child, f"http://127.0.0.1:{port}", self)
         self._clients.append(api.client)
         return api
@@ -271,8 +271,11 @@ def operator(stack: Stack) -> tuple[str, str]:
 def wait_until(
     holds: Any, what: str, within_s: float = READY_S, *, every_s: float = 0.02, fail: bool = True
 ) -> float:
-    """Wait until ``holds()`` is true; the seconds it took. With ``fail=False`` the time's end is no error. Ask a database less often than every 20 ms: each question
-    of `rows` is a session of its own, and Postgres pays some milliseconds for it."""
+    """Wait until ``holds()`` is true; the seconds it took. With ``fail=False`` the time's end is no error.
+
+    Ask a database less often than every 20 ms: each question of `rows` is a session of its own, and Postgres pays some
+    milliseconds for it.
+    """
     began = monotonic()
     while not holds():
         if monotonic() - began > within_s:

@@ -152,6 +152,7 @@ def ended(leg: Leg, fact: LegEnded) -> Leg:
     answered_us = channel.answered_us
     if duration is None:
         duration = seconds_between(created_us, hangup_us)
+    duration = max(0, duration)  # the switch subtracts two times of a wall clock that may be set back
     billsec = seconds_between(answered_us, hangup_us) if fact.billsec is None else fact.billsec
     return _closed(
         replace(

@@ -49,6 +49,8 @@ SIGN_OF_LIFE_S = 3.0
 """How often the switch is told that a controller is there; a sign holds for 10 s (`freeswitch.conf.life`)."""
 ENDED_LOOK_BACK_S = 60
 RETRY_S = 0.2
+YES = (True, "yes", "true", "on", "1")
+"""How an operator says yes in a switch's settings, which are texts."""
 RECOVERY_S = 6.0
 """How long after a fail-over legs may still come back: `sofia recover` takes 14-25 ms for each bridged call, and half
 calls are hung up by then."""
@@ -243,7 +245,7 @@ class Owner:
             self.background(self._note_reach, True, "")
             if notice.changed:
                 # A standby that recovers calls answers with its own Core-UUID too.
-                recovering = bool(self.settings.get("recovers_calls"))
+                recovering = self.settings.get("recovers_calls") in YES
                 LOG.warning("the switch was restarted", node=self.node.id, recovering=recovering)
                 self.recorder.mark("restarted", recovering=recovering)
                 self._take(self.board.node_restarted(now_us(), recovering=recovering))

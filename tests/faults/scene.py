@@ -4,6 +4,7 @@ stop, and then the books.
 Callers come for as long as a fault takes, so that it is always one under load, on a slow machine too.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,13 @@ class Scene:
         rate: float = RATE,
         talk: float = TALK_S,
         heartbeat: float = 2,
-        **env: str,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """A switch with an owner, an ear on it, and from now on ``rate`` callers a second who talk for ``talk``
         seconds (0: for ever). ``env`` is for the controllers."""
         port = self._switch(talk, heartbeat)
         self.stack.register("sim1", f"esl://:{PASSWORD}@127.0.0.1:{port}")
-        self._own(controllers, env)
+        self._own(controllers, env or {})
         self.callers(rate)
 
     def begin_behind_a_proxy(self, *, rate: float, talk: float, heartbeat: float) -> Proxy:
@@ -70,9 +71,9 @@ class Scene:
             "sim1", register=False, heartbeat=heartbeat, to="9196", context="default", talk=talk
         )
 
-    def _own(self, controllers: int, env: dict[str, str]) -> None:
+    def _own(self, controllers: int, env: Mapping[str, str]) -> None:
         self.controllers = [
-            self.stack.controller(f"controller-{number}", **env) for number in range(controllers)
+            self.stack.controller(f"controller-{number}", env) for number in range(controllers)
         ]
         wait_until(owned(self.stack), "a controller owns the switch", every_s=POLL_S)
         self._ears.append(Ends(self.stack.switches["sim1"][1]))

@@ -65,7 +65,7 @@ def test_a_switch_that_recovers_calls_refuses_callers_before_its_recovery_is_ove
     scene.begin(rate=0)
     api = scene.stack.api()
     node_id, _ = node(api)
-    answer = api.client.patch(f"/v1/nodes/{node_id}", json={"settings": {"recovers_calls": True}})
+    answer = api.client.patch(f"/v1/nodes/{node_id}", json={"settings": {"recovers_calls": "yes"}})
     assert answer.status_code == 200, answer.text
     assert api.post(f"/v1/nodes/{node_id}/drain").status_code == 200
     wait_until(lambda: node(api)[1] == "drained", "it is drained", 20, every_s=POLL_S)

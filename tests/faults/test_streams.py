@@ -112,6 +112,9 @@ def test_an_order_that_is_repeated_after_the_kill_of_the_api_is_carried_out_once
     scene.begin(rate=10)
     scene.esl("sim callee .* ring=0.1 answer=0.2 talk=1")
     api = scene.stack.api()
+    (node,) = api.get("/v1/nodes")["data"]
+    template = {"dial_template": "sofia/carrier/{number}@198.51.100.20:5060"}
+    assert api.client.patch(f"/v1/nodes/{node['id']}", json=template).status_code == 200
     port = int(api.url.rpartition(":")[2])
     dialler = Dialler(api)
     try:
