@@ -8,15 +8,14 @@ from core.errors import Conflict, NotFound
 from core.model.orders import Order
 from core.model.records import Call, Leg
 from core.telephony import values
+from core.telephony.bonds import CLEARED, STAY, bind, let_go, set_all
 from core.telephony.consult import refuse_while_moving
 from core.telephony.desk import Desk
 from core.telephony.joining import (
     HAPPENS_S,
     about,
-    bind,
     join,
     leg_in,
-    let_go,
     live_legs,
     on_hold,
     part,
@@ -25,6 +24,7 @@ from core.telephony.joining import (
     waiting_for,
 )
 from freeswitch import commands
+from freeswitch.errors import CommandRefused
 
 Result = dict[str, object]
 
@@ -81,6 +81,8 @@ async def hangup(desk: Desk, call: Call, order: Order) -> Result:
     legs = live_legs(call) if whole else [the_leg(call, order)]
     ends = [leg.uuid for leg in legs]
     with desk.watches.on(call.id, *ends) as watch:
+        if whole and cause != CLEARED:
+            await _share(desk, call, legs, cause)
         for uuid in ends:
             # One that ended by itself or with its partner is as good: the change will tell.
             await let_go(desk, uuid, cause)
@@ -91,6 +93,19 @@ async def hangup(desk: Desk, call: Call, order: Order) -> Result:
         if not over():
             await watch.until(lambda _: over(), within_s=HAPPENS_S, what="the end")
     return {"cause": cause, "legs": sorted(ends)}
+
+
+async def _share(desk: Desk, call: Call, legs: list[Leg], cause: str) -> None:
+    """Have those who talk to each other end with this cause: left to itself, the switch ends the partner of a leg with
+    its own idea of a cause, within a few milliseconds."""
+    for leg in legs:
+        partner = partner_of(call, leg)
+        if partner is not None and leg.uuid < partner.uuid:
+            try:
+                await bind(desk, leg, partner, cause)
+                await set_all(desk, (leg.uuid, partner.uuid), **{STAY: "true"})
+            except CommandRefused:
+                continue  # one of them has ended, and the other one does
 
 
 async def hold(desk: Desk, call: Call, order: Order) -> Result:
@@ -110,7 +125,6 @@ async def hold(desk: Desk, call: Call, order: Order) -> Result:
     partner = partner_of(call, leg)
     if partner is not None:
         await part(desk, leg, partner)
-        await bind(desk, leg, partner)
     music = await soothe(desk, leg)
     if not music and partner is None and not leg.parked:
         # It runs something else, such as listening to a call: it would play the music when that is over.
@@ -136,6 +150,7 @@ async def unhold(desk: Desk, call: Call, order: Order) -> Result:
     if partner is None:
         await desk.api(commands.uuid_break(leg.uuid))
     else:
+        await bind(desk, leg, partner)
         await join(desk, leg, partner)
     desk.note(leg.uuid, held=False)
     return {"leg": leg.uuid}

@@ -13,20 +13,21 @@ from core.model.orders import Order
 from core.model.records import Call, Change, Leg
 from core.telephony import values
 from core.telephony.actions import Result, answered_leg
+from core.telephony.bonds import let_go, set_all, unbind
 from core.telephony.consult import SETTLE_S, refuse_while_moving
 from core.telephony.desk import Desk
 from core.telephony.dialling import CREATED_S, caller_id, ring_s
-from core.telephony.joining import bind, fresh, join, let_go, on_hold, set_all, set_aside, soothe
+from core.telephony.joining import on_hold, rest, reunite, set_aside
 from freeswitch import arguments, commands
-from freeswitch.errors import CommandRefused
 
 
 async def transfer_blind(desk: Desk, call: Call, order: Order) -> Result:
     """Send a leg on to a number; its partner is let go. By default the call's first leg goes.
 
     Returns when the new leg exists. If that leg fails afterwards, the one that was sent on is parked and hears music,
-    and the log says ``call.transfer_failed`` with the cause. Raises `Conflict`, the call as it was before, when the
-    switch makes no new leg.
+    and the log says ``call.transfer_failed`` with the cause. Raises `Conflict` when the switch makes no new leg: the
+    call is as it was before; should the partner have hung up meanwhile, the leg is parked and hears music. A leg that
+    ends before it is sent on takes its partner with it.
     """
     leg = answered_leg(call, order, "transferred")
     refuse_while_moving(call, leg)
@@ -47,7 +48,9 @@ async def transfer_blind(desk: Desk, call: Call, order: Order) -> Result:
     if "^" in dial_string:
         raise Conflict("the switch's dial template cannot be used in a transfer", code="bad_dial_template")
     partner = await set_aside(desk, call, leg)
-    was_held = on_hold(leg)
+    if partner is not None:
+        # From here on its end is not the leg's any more. The leg's end is its end until the new leg exists.
+        await unbind(desk, partner)
     settings = {
         "continue_on_fail": "true",
         "hangup_after_bridge": "true",
@@ -63,10 +66,10 @@ async def transfer_blind(desk: Desk, call: Call, order: Order) -> Result:
 
         seen = await watch.until(decided, within_s=CREATED_S, what="the new leg", alive=(leg.uuid,))
     if not _has(seen, made):
-        await _take_back(desk, leg, partner, held=was_held)
         cause = (await desk.api(commands.uuid_getvar(leg.uuid, "originate_disposition"))).strip()
+        await _take_back(desk, leg, partner)
         raise Conflict(f"the switch placed no second call: {cause}", code=cause.lower() or "transfer_failed")
-    if was_held:
+    if on_hold(leg):
         desk.note(leg.uuid, held=False)
     desk.tell("call.transferred", seen.call.id, leg=leg.uuid, to_leg=made, mode="blind")
     desk.background(_follow, desk, leg.uuid, made)
@@ -79,18 +82,13 @@ def _has(change: Change, uuid_: str) -> bool:
     return any(each.uuid == uuid_ for each in change.call.legs)
 
 
-async def _take_back(desk: Desk, leg: Leg, partner: Leg | None, *, held: bool) -> None:
-    """Make the call what it was before: two that talk, or one on hold."""
-    if held or partner is None:
-        if partner is not None:
-            await bind(desk, leg, partner)
-        if held:
-            await soothe(desk, leg)
-        return
-    if on_hold(partner):
-        await bind(desk, leg, partner)
-        return
-    await join(desk, *fresh(desk, leg.uuid, partner.uuid))
+async def _take_back(desk: Desk, leg: Leg, partner: Leg | None) -> None:
+    """Make the call what it was before: two that talk, one on hold and one that waits, or a leg alone."""
+    if partner is None:
+        if on_hold(leg):
+            await rest(desk, leg.uuid)
+    elif not await reunite(desk, leg, partner):
+        await rest(desk, leg.uuid)
 
 
 async def _follow(desk: Desk, sent: str, made: str) -> None:
@@ -115,6 +113,6 @@ async def _follow(desk: Desk, sent: str, made: str) -> None:
             async with desk.turns.of(call.id):
                 leg = desk.leg(sent)
                 if leg is not None and not leg.bridged_to and not leg.conference:
-                    await soothe(desk, leg)
-        except (Conflict, CommandRefused):
-            return  # it has left, or another order has it now
+                    await rest(desk, sent)
+        except Conflict:
+            return  # another order has it now

@@ -29,8 +29,9 @@ import trio
 from core.errors import Conflict, PeerError
 from core.logs import get_logger
 from core.model.records import Call, Leg
+from core.telephony.bonds import bind, let_go, pair_up
 from core.telephony.desk import Desk
-from core.telephony.joining import fresh, join, let_go, live_legs, on_hold, pair_up
+from core.telephony.joining import fresh, join, live_legs, on_hold, rest, waiting_for
 from freeswitch.errors import EslError
 
 LOG = get_logger("consult")
@@ -49,6 +50,7 @@ class Step(Enum):
     COMPLETE = "join held and third"
     PAIR = "agent and third are a call of their own"
     END = "end who is left over"
+    REST = "held is alone, with music"
     OVER = "nothing more"
 
 
@@ -78,7 +80,7 @@ def next_step(held: Leg | None, agent: Leg | None, third: Leg | None, *, settled
 
 def _without_third(held: Leg | None, agent: Leg | None, settled: bool) -> Step:
     if agent is None:
-        return Step.OVER
+        return Step.OVER if held is None or not held.held_since_us else Step.REST
     if held is None:
         return Step.END
     return Step.BACK if agent.parked or settled else Step.WAIT
@@ -157,6 +159,9 @@ async def _do(desk: Desk, step: Step, held: str, agent: str, third: str) -> bool
         await back_together(desk, held, agent, third)
     elif step is Step.COMPLETE:
         await complete(desk, held, third)
+    elif step is Step.REST:
+        # Its music ended if it was on its way to somebody who hung up.
+        await rest(desk, held)
     elif step is Step.PAIR:
         one, two = fresh(desk, agent, third)
         await (pair_up(desk, one, two) if one.bridged_to == two.uuid else join(desk, one, two))
@@ -188,9 +193,15 @@ async def complete(desk: Desk, held: str, third: str) -> None:
 
 
 def resume(desk: Desk) -> None:
-    """Go on with the consultations that a predecessor left; call it once, when the board agrees with the switch."""
+    """Go on with the consultations that a predecessor left, and tie those together whom it had parted for one that did
+    not begin; call it once, when the board agrees with the switch."""
     for call in desk.board.calls.values():
         found = consultation(call)
         if found is not None:
             held, agent, third = found
             desk.background(look_after, desk, held.uuid, agent, third.uuid)
+            continue
+        for leg in live_legs(call):
+            partner = waiting_for(call, leg) if on_hold(leg) else None
+            if partner is not None:
+                desk.background(bind, desk, leg, partner)

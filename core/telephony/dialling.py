@@ -5,20 +5,25 @@ So every step has an answer that we can see, a failed step leaves the call as it
 between leaves parked legs that its heir finds: they carry the call they were dialled for (``irisx_call``).
 """
 
+import random
 import uuid
 from collections.abc import Mapping
 
 import trio
 
-from core.errors import Conflict, IrisxError
+from core.errors import Conflict, IrisxError, PeerTimeout
+from core.logs import get_logger
 from core.model.orders import Order
 from core.model.records import Call
 from core.telephony import values
 from core.telephony.actions import Result
+from core.telephony.bonds import let_go
 from core.telephony.desk import Desk
 from core.telephony.watch import Watch
 from freeswitch import arguments, commands
 from freeswitch.errors import CommandRefused, EslError
+
+LOG = get_logger("dialling")
 
 RING_S = 40
 """How long a new leg may ring unless the order says otherwise; a network's own voicemail comes at about 25."""
@@ -27,6 +32,8 @@ CREATED_S = 4.0
 LATE_EVENTS_S = 0.3
 """How much later than a job's result the events of its leg may come: they travel on another connection."""
 JOB_MARGIN_S = 10.0
+GIVE_UPS = 5
+"""How often it is tried to end a leg that nobody waits for, 1, 2, 4 ... s apart."""
 NOTHING: Mapping[str, str] = {}
 
 
@@ -66,6 +73,7 @@ class Dialling:
         self.leg = str(uuid.uuid4())
         self.cause = ""
         """Why it failed; empty while it rings and when it was answered."""
+        self._given_up = False
         self._desk = desk
         self._ring_s = ring_s(order)
         self._variables = {
@@ -88,12 +96,25 @@ class Dialling:
                 timeout_s=self._ring_s,
             )
             await self._desk.bgapi(line, deadline_s=self._ring_s + JOB_MARGIN_S)
+            if self._given_up:
+                await let_go(self._desk, self.leg)
         except CommandRefused as refused:
             self.cause = _word(refused.reason)
             await trio.sleep(LATE_EVENTS_S)
             watch.give_up(Conflict(f"the switch placed no call: {self.cause}", code=self.cause.lower()))
         except (IrisxError, EslError) as failed:
             watch.give_up(failed)
+
+    async def give_up(self) -> None:
+        """Nobody waits for this leg any more: should it come to be, or have come to be unseen, it ends."""
+        self._given_up = True
+        for attempt in range(GIVE_UPS):
+            try:
+                await let_go(self._desk, self.leg)
+                return
+            except EslError as failed:
+                LOG.info("cannot end a leg that nobody waits for", leg=self.leg, error=str(failed))
+                await trio.sleep(random.uniform(0.5, 1.5) * 2**attempt)
 
 
 def _word(reason: str) -> str:
@@ -113,13 +134,18 @@ async def dial(
     """Begin to dial; returns the new leg and its call when the switch has made the leg, which then rings.
 
     ``application`` is what the leg runs once it is answered. Raises `Conflict` when the switch makes none: the code
-    is the cause in small letters, such as ``invalid_gateway``.
+    is the cause in small letters, such as ``invalid_gateway``; and `PeerTimeout` or `EslError` when that is not known:
+    a leg that comes later is ended, so that nobody answers it to silence.
     """
     target = values.dial_string(to, desk.dial_template)
     dialling = Dialling(desk, order, variables)
     with desk.watches.on(dialling.leg) as watch:
         desk.background(dialling.run, watch, target, application, argument)
-        seen = await watch.until(lambda _: True, within_s=CREATED_S, what="the new leg")
+        try:
+            seen = await watch.until(lambda _: True, within_s=CREATED_S, what="the new leg")
+        except (PeerTimeout, EslError):
+            desk.background(dialling.give_up)
+            raise
     return dialling.leg, seen.call
 
 

@@ -1,20 +1,23 @@
-"""The moves that legs make: parted from each other, joined, soothed with music, let go.
+"""The moves that legs make: parted from each other, joined, soothed with music, brought back.
 
-Every order about several legs is made of these. All of them leave legs parked where they fail, never hung up.
-
-``park_after_bridge`` decides what the end of one leg means for the leg it talks to: ``true``, and the other one stays,
-parked; ``false``, and it ends too. It is true while legs are moved, and false once two legs talk as a pair.
-
-Two legs that are apart for a hold end together just the same: each carries an order to the switch to end the other
-one (`bind`), which works without any controller.
+Every order about several legs is made of these. What holds legs to each other meanwhile is in `bonds`. A move that
+fails says so with `Conflict` or `CommandRefused` when a leg has ended, and then the order that made it brings whoever
+is left to a place that is named in its docstring (`reunite`, `rest`).
 """
-
-from collections.abc import Iterable
 
 import trio
 
 from core.errors import Conflict, PeerTimeout
 from core.model.records import Call, Change, Leg
+from core.telephony.bonds import (
+    STAY,
+    bind,
+    is_parked,
+    let_go,
+    lives,
+    pair_up,
+    set_all,
+)
 from core.telephony.desk import Desk, wish
 from freeswitch import commands
 from freeswitch.errors import CommandRefused
@@ -25,13 +28,11 @@ MUSIC_S = 1.0
 HOLD_MUSIC = "tone_stream://v=-24;%(400,200,523.25);%(600,4000,659.25);loops=-1"
 """Two soft notes in five seconds: needs no file. A node may name its own (``settings.hold_music``), and so does the
 switch's global variable ``hold_music``."""
-STAY = "park_after_bridge"
-PARTNER = "bridge_to"
 SILENCE = "send_silence_when_idle"
-SHOWN_S = 0.1
-HOOK = "api_reporting_hook"
-"""Run by the switch when a leg has ended (switch_core_state_machine.c). Not ``api_hangup_hook``: an operator's own
-dialplan may use that one."""
+ON_CANCEL = "uuid_bridge_park_on_cancel"
+"""Without it ``uuid_bridge`` hangs up the first leg when the second one ends on the way (switch_ivr_bridge.c)."""
+LOOKS = 10
+LOOK_S = 0.05
 
 
 def live_legs(call: Call) -> list[Leg]:
@@ -76,16 +77,11 @@ def fresh(desk: Desk, *uuids: str) -> list[Leg]:
     return living
 
 
-async def set_all(desk: Desk, uuids: Iterable[str], **variables: str) -> None:
-    """Set channel variables; an empty value removes one."""
-    for uuid in uuids:
-        for name, value in variables.items():
-            await desk.api(commands.uuid_setvar(uuid, name, value))
-
-
 async def part(desk: Desk, leg: Leg, partner: Leg) -> None:
-    """Part two legs that talk. Both are parked then, and the switch sends them silence."""
+    """Part two legs that talk. Both are parked then, the switch sends them silence, and they are bound to each other:
+    the end of one still is the end of the other."""
     pair = (leg.uuid, partner.uuid)
+    await bind(desk, leg, partner)
     # Without packets some far ends take a call for dead, and a stereo recording would lose time.
     await set_all(desk, pair, **{STAY: "true", SILENCE: "-1"})
     parked: set[str] = set()
@@ -101,34 +97,77 @@ async def part(desk: Desk, leg: Leg, partner: Leg) -> None:
 
 
 async def set_aside(desk: Desk, call: Call, leg: Leg) -> Leg | None:
-    """Have ``leg`` parked and free; the partner it had, parked too, if any. Both survive each other from here on."""
+    """Have ``leg`` parked and free; the partner it had, parked too, if any. They are bound to each other: `unbind` the
+    one whose end shall be survived."""
     partner = partner_of(call, leg)
     if partner is not None:
         await part(desk, leg, partner)
         return partner
     partner = waiting_for(call, leg)
     if partner is not None:
-        await unbind(desk, leg, partner)
+        await bind(desk, leg, partner)
     return partner
 
 
-async def park(desk: Desk, leg: Leg) -> None:
-    """Park one leg, whatever it is doing; nothing for one that is parked. Its partner, if any, is not looked after."""
-    if leg.parked and not leg.bridged_to:
-        return
-    with desk.watches.on(leg.uuid) as watch:
-        await desk.api(commands.uuid_park(leg.uuid))
+async def settle(desk: Desk, uuid: str) -> None:
+    """Have a leg parked whose partner has ended, whatever became of it thereby. Raises `Conflict` or `CommandRefused`
+    when it has ended itself.
+
+    Nearly always it parks by itself, and must not be told to then: a leg that is told to park when it is parked
+    leaves the park and sleeps, deaf to all that is played. One that waited for its partner in the middle of a
+    ``uuid_bridge`` is left there for ever by the switch (both seen on 1.10.12).
+    """
+    for _ in range(LOOKS):
+        if await is_parked(desk, uuid):
+            return
+        await trio.sleep(LOOK_S)
+    with desk.watches.on(uuid) as watch:
+        await desk.api(commands.uuid_park(uuid))
         await watch.until(
-            lambda change: change.type == "call.parked" and change.data.get("leg") == leg.uuid,
-            within_s=HAPPENS_S,
-            what="the parking of the leg",
-            alive=(leg.uuid,),
+            about(uuid, "call.parked"), within_s=HAPPENS_S, what="the parking of the leg", alive=(uuid,)
         )
+
+
+async def rest(desk: Desk, uuid: str) -> None:
+    """Have a leg that is left alone parked, with music; nothing when it has ended."""
+    try:
+        await settle(desk, uuid)
+        for leg in fresh(desk, uuid):
+            # Music that plays already would go on, and this one after it.
+            await desk.api(commands.uuid_break(uuid))
+            await soothe(desk, leg)
+    except (Conflict, CommandRefused):
+        return
+
+
+async def reunite(desk: Desk, leg: Leg, partner: Leg) -> bool:
+    """Make two legs what these records of them say: two who talk, or one on hold and one who waits.
+
+    False when ``leg`` lives and has lost ``partner``: the caller decides what becomes of it. When ``leg`` has ended
+    itself, the partner is let go. Raises like `join` for anything but the end of a leg.
+    """
+    try:
+        await settle(desk, leg.uuid)
+        if leg.bridged_to == partner.uuid:
+            await join(desk, *fresh(desk, leg.uuid, partner.uuid))
+        else:
+            await bind(desk, leg, partner)
+            for held in fresh(desk, *(one.uuid for one in (leg, partner) if on_hold(one))):
+                await desk.api(commands.uuid_break(held.uuid))
+                await soothe(desk, held)
+    except (Conflict, CommandRefused):
+        if not await lives(desk, leg.uuid):
+            await let_go(desk, partner.uuid)
+        elif not await lives(desk, partner.uuid):
+            return False
+        else:
+            raise
+    return True
 
 
 async def join(desk: Desk, one: Leg, two: Leg, *, pair: bool = True) -> None:
     """Bridge two answered legs and wait until they talk. With ``pair``, the end of one is the end of the other from
-    then on; without, either one stays, parked.
+    then on; without, either one stays, parked. One that ends before is a `Conflict`, and the other one stays then too.
 
     The switch takes the first leg that it is told for the caller and turns an outbound one's numbers around, so the
     inbound one goes first.
@@ -136,6 +175,7 @@ async def join(desk: Desk, one: Leg, two: Leg, *, pair: bool = True) -> None:
     first, second = (two, one) if (one.direction, two.direction) == ("outbound", "inbound") else (one, two)
     both = (first.uuid, second.uuid)
     await set_all(desk, both, **{STAY: "true"})
+    await set_all(desk, (first.uuid,), **{ON_CANCEL: "true"})
     for leg in (first, second):
         if not leg.bridged_to:
             # What still waits to be played would be played into the conversation.
@@ -150,46 +190,6 @@ async def join(desk: Desk, one: Leg, two: Leg, *, pair: bool = True) -> None:
         )
     if pair:
         await pair_up(desk, first, second)
-
-
-async def pair_up(desk: Desk, one: Leg, two: Leg) -> None:
-    """From here on the end of one of two legs that talk is the end of the other, as in any call."""
-    try:
-        # Bound while it changes, so that at no moment the end of one would leave the other one behind.
-        await bind(desk, one, two)
-        await set_all(desk, (one.uuid, two.uuid), **{STAY: "false"})
-        await unbind(desk, one, two)
-        together = await _together(desk, one, two)
-        if not together:
-            # FreeSWITCH tells of a bridge a moment before the legs show it.
-            await trio.sleep(SHOWN_S)
-            together = await _together(desk, one, two)
-    except CommandRefused:
-        together = False
-    if not together:
-        # One of them was on its way out before it was bound, and the other one may have been parked for it.
-        for leg in (one, two):
-            await let_go(desk, leg.uuid, "NORMAL_CLEARING")
-
-
-async def _together(desk: Desk, one: Leg, two: Leg) -> bool:
-    """Whether the switch has these legs bridged to each other now. A leg's partner is forgotten first, and then looked
-    whether to park it, so a leg that still has one after `STAY` was set to false will not be parked."""
-    for leg, other in ((one, two), (two, one)):
-        if (await desk.api(commands.uuid_getvar(leg.uuid, PARTNER))).strip() != other.uuid:
-            return False
-    return True
-
-
-async def bind(desk: Desk, one: Leg, two: Leg) -> None:
-    """Have the switch end either of two legs when the other one ends."""
-    for leg, other in ((one, two), (two, one)):
-        await set_all(desk, (leg.uuid,), **{HOOK: commands.uuid_kill(other.uuid)})
-
-
-async def unbind(desk: Desk, *legs: Leg) -> None:
-    """Undo `bind`."""
-    await set_all(desk, (leg.uuid for leg in legs), **{HOOK: ""})
 
 
 async def soothe(desk: Desk, leg: Leg) -> bool:
@@ -207,14 +207,6 @@ async def soothe(desk: Desk, leg: Leg) -> bool:
         except PeerTimeout:
             return False
     return True
-
-
-async def let_go(desk: Desk, uuid: str, cause: str) -> None:
-    """Hang a leg up; nothing when it is gone already."""
-    try:
-        await desk.api(commands.uuid_kill(uuid, cause))
-    except CommandRefused:
-        return
 
 
 def about(uuid: str, kind: str):  # type: ignore[no-untyped-def]  # a predicate, see Watch.until

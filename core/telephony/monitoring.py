@@ -8,9 +8,10 @@ from core.model.orders import Order
 from core.model.records import Call
 from core.telephony import values
 from core.telephony.actions import Result, answered_leg
+from core.telephony.bonds import let_go
 from core.telephony.desk import Desk
 from core.telephony.dialling import caller_id, dial, our_number
-from core.telephony.joining import HAPPENS_S, let_go
+from core.telephony.joining import HAPPENS_S
 
 MODES: dict[str, dict[str, str]] = {
     "listen": {},

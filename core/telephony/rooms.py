@@ -4,25 +4,27 @@ A conference belongs to the tenant of its members. Its name on the switch carrie
 both have a room ``sales`` and neither can name the other's. Who leaves a conference, or is made to, hangs up.
 """
 
+from contextlib import suppress
+
 from core.errors import Conflict, NotFound
 from core.model.orders import Order
-from core.model.records import Call, Change, Leg
+from core.model.records import Change, Leg
 from core.telephony import values
 from core.telephony.actions import Result, the_leg
-from core.telephony.consult import being_connected
+from core.telephony.bonds import STAY, bind, lives, set_all, unbind
+from core.telephony.consult import being_connected, consultation
 from core.telephony.desk import Desk
 from core.telephony.dialling import caller_id, dial
 from core.telephony.joining import (
     HAPPENS_S,
-    STAY,
+    fresh,
     leg_in,
     live_legs,
     partner_of,
-    set_all,
-    unbind,
     waiting_for,
 )
 from freeswitch import commands
+from freeswitch.errors import CommandRefused
 
 PROFILE = "default"
 SEEN_AS = {"mute": "conference.muted", "unmute": "conference.unmuted"}
@@ -41,7 +43,7 @@ def _room(order: Order) -> tuple[str, str]:
 async def add(desk: Desk, order: Order) -> Result:
     """Bring a live call (``call_id``, one ``leg`` of it or all) or a number (``to``) into a conference.
 
-    A call is done when its legs are in; a number when its telephone rings.
+    A call is done when its legs are in, those that end on the way left out; a number when its telephone rings.
     """
     room, name = _room(order)
     if order.args.get("to") is not None:
@@ -58,23 +60,51 @@ async def _add_legs(desk: Desk, order: Order, room: str, name: str) -> Result:
     found = desk.board.calls.get(order.call_id)
     if found is None or found.tenant_id != order.tenant_id:
         raise NotFound("no such live call on this switch", code="no_such_call")
-    legs = live_legs(found) if order.args.get("leg") is None else [the_leg(found, order)]
+    if order.args.get("leg") is None:
+        legs = live_legs(found)
+    else:
+        # One of three alone would be fetched back by the consultation.
+        legs = [the_leg(found, order)]
+        if consultation(found) is not None:
+            raise Conflict("an attended transfer is under way: add the call", code="transfer_under_way")
     for leg in legs:
         if leg.state != "answered" or being_connected(found, leg) is not None:
             raise Conflict("only answered legs can come into a conference", code="not_answered")
     legs = [leg for leg in legs if leg.conference != name]
     if not legs:
         raise Conflict("they are in this conference already", code="already_there")
+    ended: Conflict | CommandRefused | None = None
+    added = []
     for leg in legs:
-        await _add_leg(desk, found, leg, name)
-    return {"conference": room, "legs": [leg.uuid for leg in legs], "call_id": found.id}
+        try:
+            await _add_leg(desk, leg.uuid, name)
+        except (Conflict, CommandRefused) as exc:
+            if await lives(desk, leg.uuid):
+                raise
+            ended = exc
+        else:
+            added.append(leg.uuid)
+    if ended is not None and not added:
+        raise ended
+    return {"conference": room, "legs": added, "call_id": found.id}
 
 
-async def _add_leg(desk: Desk, call: Call, leg: Leg, name: str) -> None:
-    pair = [leg, *(one for one in (partner_of(call, leg), waiting_for(call, leg)) if one is not None)]
-    # Whoever stays behind stays parked, and nobody's end is another's any more.
-    await set_all(desk, (one.uuid for one in pair), **{STAY: "true"})
-    await unbind(desk, *pair)
+async def _add_leg(desk: Desk, uuid: str, name: str) -> None:
+    """Whoever talked to this leg or waited for it stays behind, parked; until the leg is a member, the end of one is
+    the end of the other."""
+    (leg,) = fresh(desk, uuid)
+    call = desk.board.call_of(uuid)
+    partner = None
+    if call is not None:
+        partner = partner_of(call, leg) or (None if consultation(call) else waiting_for(call, leg))
+    if partner is not None and not partner.conference:
+        try:
+            await bind(desk, leg, partner)
+            await set_all(desk, (leg.uuid, partner.uuid), **{STAY: "true"})
+        except CommandRefused:
+            if await lives(desk, partner.uuid):
+                raise
+            # Whether the leg ends with its partner or can still come in shows at the next command.
     with desk.watches.on(leg.uuid) as watch:
         await desk.api(commands.uuid_transfer(leg.uuid, f"conference:{name}@{PROFILE}", dialplan="inline"))
         await watch.until(
@@ -83,6 +113,10 @@ async def _add_leg(desk: Desk, call: Call, leg: Leg, name: str) -> None:
             what="the new member",
             alive=(leg.uuid,),
         )
+    for one in (leg, partner):
+        if one is not None:
+            with suppress(CommandRefused):
+                await unbind(desk, one)
     if leg.held_since_us:
         desk.note(leg.uuid, held=False)
 

@@ -7,8 +7,9 @@ from core.model.orders import Order
 from core.model.records import Call, Change, Leg, Recording
 from core.telephony import values
 from core.telephony.actions import Result, answered_leg, the_leg
+from core.telephony.bonds import set_all
 from core.telephony.desk import Desk, wish
-from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs, on_hold, set_all
+from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs, on_hold
 from core.telephony.watch import OutOfReach, Watch
 from freeswitch import commands
 

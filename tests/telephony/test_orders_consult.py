@@ -32,7 +32,7 @@ GONE = None
         (HELD, GONE, RINGING, Step.WAIT),
         (HELD, GONE, TALKING, Step.WAIT),
         (HELD, GONE, THIRD, Step.COMPLETE),
-        (HELD, GONE, GONE, Step.OVER),
+        (HELD, GONE, GONE, Step.REST),
         (GONE, AGENT, RINGING, Step.WAIT),
         (GONE, AGENT, ANSWERED, Step.WAIT),
         (GONE, AGENT, THIRD, Step.PAIR),
@@ -59,7 +59,7 @@ def test_each_state_of_a_consultation_has_one_next_step(
         (HELD, GONE, RINGING, Step.WAIT),
         (HELD, GONE, ANSWERED, Step.COMPLETE),
         (GONE, LEAVING_AGENT, ANSWERED, Step.PAIR),
-        (HELD, GONE, GONE, Step.OVER),
+        (HELD, GONE, GONE, Step.REST),
     ],
 )
 def test_when_nothing_has_been_heard_for_long_legs_are_taken_to_be_where_they_must_be(

@@ -1,0 +1,461 @@
+"""Somebody hangs up between any two commands of an order, whichever order, whoever it is.
+
+A desk counts the commands that an order sends, its later steps included, and after the n-th one somebody's telephone
+hangs up: for every order, every leg and every n. Then the outcome must be definite, and whoever is left must be where
+the order's docstring says: talking, in a conference, on hold with music, or back where it was. Nobody waits in silence
+for somebody who will not come. At last one of those who are left hangs up, and whoever belongs to it must end too.
+
+All the cases of one order run at the same time, each with calls of its own. ``IRISX_TEST_LATE`` (seconds) lets the
+telephone hang up so much later than the command.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, cast
+
+import pytest
+import trio
+from msgspec import Struct
+
+from core.clock import now_us
+from core.ids import new_id
+from core.model.orders import Order, Outcome
+from core.model.records import Call, Leg
+from core.telephony.bonds import HOOK, is_parked, let_go
+from core.telephony.desk import Desk
+from core.telephony.joining import on_hold
+from core.telephony.orders import carry_out
+from freeswitch.errors import CommandRefused
+from tests.telephony.desk_of import REAL, TENANT, Lab, open_lab
+
+LATE_S = float(os.environ.get("IRISX_TEST_LATE", "0"))
+AT_ONCE = 6 if REAL else 400
+SETTLES_S = 8.0
+POLL_S = 0.1
+MOST_COMMANDS = 60
+NOWHERE = "sofia/gateway/nowhere/{number}"
+Args = dict[str, str | bool | float | None]
+
+
+class Scene(Struct, frozen=True):
+    """The legs before an order, and the order."""
+
+    legs: tuple[Leg, ...]
+    action: str
+    about: Leg
+    args: Args = {}
+    template: str = ""
+    """Another dial template, where the order shall fail."""
+    alone: tuple[str, ...] = ()
+    """Legs that may be parked in silence afterwards: they were before, or the order says so."""
+    soothed: tuple[str, ...] = ()
+    """Legs that may be parked with music afterwards without being on hold."""
+
+
+class Tripwire:
+    """`core.telephony.desk.Desk`, which does something after its n-th command."""
+
+    def __init__(self, lab: Lab, scene: Scene, after: int, act: Callable[[], Awaitable[None]]) -> None:
+        self._desk = lab.desk
+        self._after = after
+        self._act = act
+        self.commands = 0
+        self.dial_template = scene.template or lab.desk.dial_template
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._desk, name)
+
+    async def api(self, line: str, *, deadline_s: float = 5.0) -> str:
+        try:
+            return await self._desk.api(line, deadline_s=deadline_s)
+        finally:
+            self.commands += 1
+            if self.commands == self._after:
+                await self._act()
+
+    async def bgapi(self, line: str, *, deadline_s: float = 60.0) -> str:
+        self.commands += 1
+        if self.commands == self._after:
+            await self._act()
+        return await self._desk.bgapi(line, deadline_s=deadline_s)
+
+
+class Ears:
+    """To which legs something plays."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._read = 0
+        self._playing: set[str] = set()
+
+    def hear(self, uuid: str) -> bool:
+        changes = self._lab.desk.changes
+        for change in changes[self._read :]:
+            if change.type == "call.playback_started":
+                self._playing.add(str(change.data["leg"]))
+            elif change.type == "call.playback_stopped":
+                self._playing.discard(str(change.data["leg"]))
+        self._read = len(changes)
+        return uuid in self._playing
+
+
+Setting = Callable[[Lab, str], Awaitable[Scene]]
+ORDERS: dict[str, Setting] = {}
+
+
+def order(setting: Setting) -> Setting:
+    ORDERS[setting.__name__.removeprefix("_").replace("_", " ")] = setting
+    return setting
+
+
+async def _talk(lab: Lab, number: str) -> tuple[Leg, Leg]:
+    customer = await lab.call_in(f"+1555{number}")
+    agent = await lab.dialled(f"1{number}")
+    await lab.done("call.bridge", customer, call_id=lab.call(agent).id)
+    return lab.leg(customer), lab.leg(agent)
+
+
+async def _consult(lab: Lab, number: str, digit: str = "1") -> tuple[Leg, Leg, Leg]:
+    customer, agent = await _talk(lab, number)
+    result = await lab.done("call.transfer_attended", customer, to=f"{digit}9{number}")
+    third = str(result["to_leg"])
+    if digit == "1":
+        await lab.leg_when(third, lambda leg: leg.bridged_to == agent.uuid)
+    return lab.leg(customer), lab.leg(agent), lab.leg(third)
+
+
+@order
+async def _answer(lab: Lab, number: str) -> Scene:
+    leg = await lab.call_in(f"+1555{number}", answered=False)
+    return Scene((leg,), "call.answer", leg, alone=(leg.uuid,))
+
+
+@order
+async def _hang_up(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.hangup", legs[0], {"leg": None, "cause": "CALL_REJECTED"})
+
+
+@order
+async def _mute(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.mute", legs[0])
+
+
+@order
+async def _hold(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.hold", legs[0])
+
+
+@order
+async def _hold_the_agent(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.hold", legs[1])
+
+
+@order
+async def _unhold(lab: Lab, number: str) -> Scene:
+    customer, agent = await _talk(lab, number)
+    await lab.done("call.hold", customer)
+    return Scene((customer, agent), "call.unhold", customer)
+
+
+@order
+async def _play(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.play", legs[0], {"path": "tone_stream://%(200,0,440)"})
+
+
+@order
+async def _play_on_hold(lab: Lab, number: str) -> Scene:
+    customer, agent = await _talk(lab, number)
+    await lab.done("call.hold", customer)
+    return Scene((customer, agent), "call.play", customer, {"path": "tone_stream://%(200,0,440)"})
+
+
+@order
+async def _record(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.record_start", legs[0])
+
+
+@order
+async def _stop_recording(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    result = await lab.done("call.record_start", legs[0])
+    return Scene(legs, "call.record_stop", legs[0], {"recording": str(result["recording"])})
+
+
+@order
+async def _monitor(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.monitor", legs[0], {"to": f"18{number}", "mode": "barge"})
+
+
+@order
+async def _transfer_blind(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    to = {"to": f"19{number}"}
+    return Scene(legs, "call.transfer_blind", legs[0], {**to}, soothed=(legs[0].uuid,))
+
+
+@order
+async def _transfer_blind_from_hold(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    await lab.done("call.hold", legs[0])
+    to = {"to": f"19{number}"}
+    return Scene(legs, "call.transfer_blind", lab.leg(legs[0]), {**to}, soothed=(legs[0].uuid,))
+
+
+@order
+async def _transfer_blind_to_somebody_busy(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    to = {"to": f"29{number}"}
+    return Scene(legs, "call.transfer_blind", legs[0], {**to}, soothed=(legs[0].uuid,))
+
+
+@order
+async def _transfer_blind_that_fails(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    to = {"to": f"19{number}"}
+    return Scene(legs, "call.transfer_blind", legs[0], {**to}, NOWHERE, soothed=(legs[0].uuid,))
+
+
+@order
+async def _transfer_attended(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.transfer_attended", legs[0], {"to": f"19{number}"})
+
+
+@order
+async def _transfer_attended_from_hold(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    await lab.done("call.hold", legs[0])
+    return Scene(legs, "call.transfer_attended", lab.leg(legs[0]), {"to": f"19{number}"})
+
+
+@order
+async def _transfer_attended_to_somebody_busy(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.transfer_attended", legs[0], {"to": f"29{number}"})
+
+
+@order
+async def _transfer_attended_that_fails(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "call.transfer_attended", legs[0], {"to": f"19{number}"}, NOWHERE)
+
+
+@order
+async def _complete(lab: Lab, number: str) -> Scene:
+    legs = await _consult(lab, number)
+    return Scene(legs, "call.transfer_complete", legs[0])
+
+
+@order
+async def _cancel(lab: Lab, number: str) -> Scene:
+    legs = await _consult(lab, number)
+    return Scene(legs, "call.transfer_cancel", legs[0])
+
+
+@order
+async def _cancel_while_it_rings(lab: Lab, number: str) -> Scene:
+    legs = await _consult(lab, number, "3")
+    return Scene(legs, "call.transfer_cancel", legs[0])
+
+
+@order
+async def _join_two_pairs(lab: Lab, number: str) -> Scene:
+    one, two = await _talk(lab, number), await _talk(lab, f"7{number}")
+    args: Args = {"call_id": lab.call(two[0]).id, "other_leg": two[1].uuid}
+    return Scene((*one, *two), "call.bridge", one[0], args)
+
+
+@order
+async def _join_a_held_one_with_one_alone(lab: Lab, number: str) -> Scene:
+    one, alone = await _talk(lab, number), await lab.dialled(f"17{number}")
+    await lab.done("call.hold", one[0])
+    args: Args = {"call_id": lab.call(alone).id}
+    return Scene((*one, alone), "call.bridge", lab.leg(one[0]), args, alone=(alone.uuid,))
+
+
+@order
+async def _a_call_into_a_conference(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    return Scene(legs, "conference.add", legs[0], {"conference": f"r{number}", "leg": None})
+
+
+@order
+async def _a_consultation_into_a_conference(lab: Lab, number: str) -> Scene:
+    legs = await _consult(lab, number)
+    return Scene(legs, "conference.add", legs[0], {"conference": f"r{number}", "leg": None})
+
+
+@order
+async def _one_leg_into_a_conference(lab: Lab, number: str) -> Scene:
+    legs = await _talk(lab, number)
+    args: Args = {"conference": f"r{number}"}
+    return Scene(legs, "conference.add", legs[0], args, alone=(legs[1].uuid,))
+
+
+class Case:
+    """One order, one leg, one moment."""
+
+    def __init__(self, lab: Lab, ears: Ears, who: int, after: int) -> None:
+        self.lab = lab
+        self.ears = ears
+        self.who = who
+        self.after = after
+        self.complaint = ""
+        self.reached = False
+        self.there = False
+        """Whether the order has a leg of this number at all."""
+
+    async def run(self, setting: Setting, number: str) -> None:
+        scene = await setting(self.lab, number)
+        wire = Tripwire(self.lab, scene, self.after, lambda: self._hang_up(scene))
+        if self.after == 0:
+            await self._hang_up(scene)
+        outcome = await self._give(scene, wire)
+        if outcome.status not in ("done", "refused", "not_found"):
+            self.complaint = f"no definite outcome: {outcome}"
+        with trio.move_on_after(SETTLES_S):
+            while wrong := await self._wrong(scene):
+                await trio.sleep(POLL_S)
+        if wrong:
+            self.complaint += f" {wrong} after {outcome.status} {outcome.code}"
+            for leg in self._legs(scene):
+                await let_go(self.lab.desk, leg.uuid)
+        else:
+            self.complaint += await self._last_words(scene)
+
+    async def _give(self, scene: Scene, wire: Tripwire) -> Outcome:
+        call = self.lab.call(scene.about)
+        args = {"leg": scene.about.uuid, **scene.args}
+        given = Order(
+            id=new_id("ord"),
+            action=scene.action,
+            node=self.lab.desk.board.node,
+            tenant_id=TENANT,
+            deadline_us=now_us() + 10_000_000,
+            call_id=call.id,
+            args={name: value for name, value in args.items() if value is not None},
+        )
+        return await carry_out(cast("Desk", wire), given)
+
+    async def _hang_up(self, scene: Scene) -> None:
+        self.reached = True
+        legs = [*scene.legs, *(leg for leg in self._legs(scene) if leg.uuid not in _uuids(scene.legs))]
+        if self.who < len(legs):
+            self.there = True
+            await trio.sleep(LATE_S)
+            await self.lab.person(self.lab.leg(legs[self.who])).hang_up()
+
+    def _legs(self, scene: Scene) -> list[Leg]:
+        """The legs of this scene that live, those that came later too."""
+        calls: dict[str, Call] = {}
+        for leg in scene.legs:
+            call = self.lab.desk.board.call_of(leg.uuid)
+            if call is not None:
+                calls[call.id] = call
+        found = [leg for call in calls.values() for leg in call.legs if leg.state != "ended"]
+        return found
+
+    async def _wrong(self, scene: Scene) -> str:
+        """Who is not where it may be; empty when all is well."""
+        living = {leg.uuid: leg for leg in self._legs(scene)}
+        for leg in living.values():
+            try:
+                if why := await self._out_of_place(scene, leg, living):
+                    return f"{_name(scene, leg)} {why}"
+            except CommandRefused:
+                return f"{_name(scene, leg)} just ended"
+        return ""
+
+    async def _out_of_place(self, scene: Scene, leg: Leg, living: dict[str, Leg]) -> str:
+        if leg.bridged_to:
+            partner = living.get(leg.bridged_to)
+            return "" if partner is not None and partner.bridged_to == leg.uuid else "talks to nobody"
+        if leg.conference:
+            return ""
+        if leg.state != "answered":
+            return "" if leg.uuid in scene.alone else "still rings"
+        if not leg.parked or not await is_parked(self.lab.desk, leg.uuid):
+            return "is nowhere"
+        others = [one for one in living.values() if one is not leg and leg.uuid in (one.other_leg, leg.uuid)]
+        if on_hold(leg):
+            if not self.ears.hear(leg.uuid):
+                return "is on hold without music"
+            waits = [one for one in others if one.parked and one.other_leg == leg.uuid]
+            return await self._bound(leg, waits[0]) if waits else ""
+        if leg.uuid in scene.alone or (leg.uuid in scene.soothed and self.ears.hear(leg.uuid)):
+            return ""
+        held = [one for one in others if on_hold(one) and one.other_leg == leg.uuid]
+        return "" if held else "is parked with nobody"
+
+    async def _bound(self, one: Leg, two: Leg) -> str:
+        for leg, other in ((one, two), (two, one)):
+            if other.uuid not in await self.lab.desk.api(f"uuid_getvar {leg.uuid} {HOOK}"):
+                return "is not bound"
+        return ""
+
+    async def _last_words(self, scene: Scene) -> str:
+        """One after the other of those who are left hangs up: whoever talks to one or waits for it ends too, unless a
+        third one is there for it."""
+        while living := self._legs(scene):
+            leaving, *others = living
+            belong = [] if len(living) > 2 else [one for one in others if self._belong(leaving, one)]
+            await self.lab.person(leaving).hang_up()
+            with trio.move_on_after(SETTLES_S):
+                while await self._wrong(scene) or any(map(self.lab.desk.leg, _uuids((leaving, *belong)))):
+                    await trio.sleep(POLL_S)
+                continue
+            left = [_name(scene, one) for one in self._legs(scene)]
+            return f"{_name(scene, leaving)} hung up at last, and left {left}: {await self._wrong(scene)}"
+        return ""
+
+    @staticmethod
+    def _belong(one: Leg, two: Leg) -> bool:
+        waiting = (on_hold(one) and one.other_leg == two.uuid) or (on_hold(two) and two.other_leg == one.uuid)
+        return one.bridged_to == two.uuid or (waiting and one.parked and two.parked)
+
+
+def _uuids(legs: Iterable[Leg]) -> set[str]:
+    return {leg.uuid for leg in legs}
+
+
+def _name(scene: Scene, leg: Leg) -> str:
+    known = [one.uuid for one in scene.legs]
+    return f"leg {known.index(leg.uuid)}" if leg.uuid in known else "a new leg"
+
+
+@pytest.mark.parametrize("name", ORDERS)
+async def test_whoever_hangs_up_at_whatever_moment_nobody_is_left_behind(name: str) -> None:
+    setting = ORDERS[name]
+    complaints: list[str] = []
+    async with open_lab() as lab:
+        ears = Ears(lab)
+        cases: list[Case] = []
+        limit = trio.CapacityLimiter(AT_ONCE)
+
+        async def run(case: Case) -> None:
+            async with limit:
+                await case.run(setting, f"{case.who}{case.after:02}")
+            if case.complaint:
+                complaints.append(f"leg {case.who} after command {case.after}: {case.complaint}")
+
+        # One case without anybody hanging up tells how many commands there are, and how many legs.
+        most = Case(lab, ears, 9, MOST_COMMANDS)
+        scene = await setting(lab, "900")
+        wire = Tripwire(lab, scene, 0, trio.lowlevel.checkpoint)
+        await most._give(scene, wire)
+        await trio.sleep(0.3)
+        legs = len(scene.legs) + len([leg for leg in most._legs(scene) if leg.uuid not in _uuids(scene.legs)])
+        cases = [Case(lab, ears, who, n) for who in range(legs) for n in range(wire.commands + 1)]
+        async with trio.open_nursery() as nursery:
+            for case in cases:
+                nursery.start_soon(run, case)
+        assert not complaints, "\n".join(sorted(complaints))
+        assert all(case.reached for case in cases if case.after < 2)
+        assert any(case.there for case in cases)
