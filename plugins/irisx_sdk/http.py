@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from irisx_sdk.errors import Misconfigured, NotSent, OutcomeUnknown
+from irisx_sdk.errors import Misconfigured, NotSent, OutcomeUnknown, Refused, Throttled
 
 _UNWRITABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -59,3 +59,25 @@ def retry_after_s(response: httpx.Response) -> float | None:
         except (ValueError, TypeError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def expect(response: httpx.Response, provider: str) -> httpx.Response:
+    """The response if its status is 2xx; otherwise raises what the status means at most providers.
+
+    401 and 403: `Misconfigured`. 429: `Throttled`. 503: `NotSent` (RFC 9110, 15.6.4: not able to handle the request).
+    Other 4xx: `Refused`. Everything else, redirects included, is an `OutcomeUnknown`. For a provider that has ideas of
+    its own, look at the status yourself.
+    """
+    status = response.status_code
+    text, code = f"{provider} answered {status}", str(status)
+    if 200 <= status < 300:
+        return response
+    if status in (401, 403):
+        raise Misconfigured(f"{text}: look at the account's credentials", code=code)
+    if status == 429:
+        raise Throttled(f"{text}: too fast", code=code, retry_after_s=retry_after_s(response))
+    if status == 503:
+        raise NotSent(f"{text}: not available", code=code)
+    if 400 <= status < 500 and status != 408:
+        raise Refused(f"{text}: refused", code=code)
+    raise OutcomeUnknown(f"{text}: nobody knows what became of it", code=code)
