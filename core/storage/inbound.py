@@ -20,7 +20,7 @@ from core.model import messaging
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
-from core.storage.texts import bigint, storable
+from core.storage.texts import bigint, json_text, storable
 from irisx_sdk.messages import Address, Content, Inbound
 
 SCOPED = "user"
@@ -282,9 +282,9 @@ async def _insert_messages(
         [row.contact_id for row in rows],
         [row.arrival.channel_id for row in rows],
         [storable(one.id) for one in said],
-        [_json(one.sender) for one in said],
-        [_json(one.recipient) if one.recipient else "" for one in said],
-        [_json(_without_files(one.content)) for one in said],
+        [json_text(one.sender) for one in said],
+        [json_text(one.recipient) if one.recipient else "" for one in said],
+        [json_text(_without_files(one.content)) for one in said],
         [storable(messaging.words_of(one.content)) for one in said],
         [storable(one.reply_to) for one in said],
         [bigint(messaging.order_us(row.arrival.message.sent_us, row.arrival.arrived_us)) for row in rows],
@@ -350,7 +350,7 @@ async def _move_conversations(
         [last[key].arrived_us for key in groups],
         [min(asking[key], default=0) for key in groups],
         [storable(messaging.preview_of(last[key].message.content)) for key in groups],
-        [_json(last[key].message.context) for key in groups],
+        [json_text(last[key].message.context) for key in groups],
     )
     for one in moved:
         data = {"conversation": dict(one)}
@@ -366,26 +366,6 @@ def _without_files(content: Content) -> Content:
 
 
 _encode = msgspec.json.Encoder().encode
-
-
-def _json(value: object) -> str:
-    """JSON that Postgres takes."""
-    try:
-        text = _encode(value).decode()
-    except UnicodeEncodeError:
-        return _json(_storable(value))
-    return text if "\\u0000" not in text else _json(_storable(value))
-
-
-def _storable(value: object) -> object:
-    def repair(one: Any) -> Any:
-        if isinstance(one, str):
-            return storable(one)
-        if isinstance(one, dict):
-            return {repair(key): repair(item) for key, item in one.items()}
-        return [repair(item) for item in one] if isinstance(one, list) else one
-
-    return repair(msgspec.to_builtins(value))
 
 
 def _entry(

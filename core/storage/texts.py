@@ -61,3 +61,17 @@ def _repair(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_repair(one) for one in value]
     return value
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def json_text(value: object) -> str:
+    """``value`` as the text of a JSON document that Postgres takes."""
+    try:
+        body = _encode(value)
+        if _NUL not in body:
+            return body.decode()
+    except UnicodeEncodeError:
+        pass
+    return _encode(_repair(msgspec.to_builtins(value))).decode()

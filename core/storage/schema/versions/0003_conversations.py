@@ -234,7 +234,7 @@ create table outbox (
     calling boolean not null default false,
     primary key (tenant_id, message_id)
 ) with (fillfactor = 50);
-create index outbox_due on outbox (due_us, channel_id);
+create index outbox_due on outbox (channel_id, due_us);
 
 create table attempts (
     tenant_id text collate "C" not null,

@@ -1,0 +1,258 @@
+"""What providers report of messages that we sent, and of people who want none: kept, and applied where it moves something.
+
+A receipt may come twice, late, backwards, or before the sending has returned. Each is kept once; the part that it is
+about moves up the lattice (`core.model.messaging`) or stays; the message is as far as its parts. A receipt whose message
+is not known yet waits in the table and is applied by `adopt`, which the sender calls in the transaction that stores the
+provider's ids.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from core.ids import new_id
+from core.model import messaging
+from core.storage.appending import append
+from core.storage.database import Connection, Database
+from core.storage.entries import NewEntry
+from core.storage.texts import bigint, storable
+from irisx_sdk.messages import Preference, Status
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def write_statuses(
+    db: Database, tenant_id: str, channel_id: str, statuses: Sequence[Status], *, received_us: int
+) -> int:
+    """Keep and apply receipts; how many of them moved a message. Raises the store's errors: then nothing is written."""
+    async with db.tenant(tenant_id) as connection:
+        fresh = await _keep(connection, tenant_id, channel_id, statuses, received_us)
+        entries: list[NewEntry] = []
+        for status in fresh:
+            entries += await _apply(connection, tenant_id, channel_id, status, received_us)
+        await append(connection, entries)
+    return len(entries)
+
+
+async def adopt(
+    connection: Connection, tenant_id: str, channel_id: str, provider_ids: Sequence[str], *, now_us: int
+) -> list[NewEntry]:
+    """Apply the receipts that came before the ids were known; entries for the log of the caller's transaction."""
+    early = await connection.fetch(
+        "select provider_id, state, at_us, code, reason from receipts"
+        " where tenant_id = $1 and channel_id = $2 and provider_id = any($3) and message_id = '' order by id",
+        tenant_id,
+        channel_id,
+        list(provider_ids),
+    )
+    entries: list[NewEntry] = []
+    for row in early:
+        status = Status(row["provider_id"], row["state"], row["at_us"], row["code"], row["reason"])
+        entries += await _apply(connection, tenant_id, channel_id, status, now_us)
+    return entries
+
+
+async def write_preferences(
+    db: Database, tenant_id: str, preferences: Sequence[Preference], *, scope: str, received_us: int
+) -> None:
+    """Somebody told the provider that they want no messages (a suppression of ``scope``), or want them again."""
+    async with db.tenant(tenant_id) as connection:
+        for one in preferences:
+            await suppress(
+                connection,
+                tenant_id,
+                kind=one.sender.kind,
+                value=one.sender.value,
+                scope=scope,
+                on=not one.allowed,
+                source="provider",
+                now_us=received_us,
+            )
+
+
+async def suppress(
+    connection: Connection,
+    tenant_id: str,
+    *,
+    kind: str,
+    value: str,
+    scope: str,
+    on: bool,
+    source: str,
+    now_us: int,
+    reason: str = "",
+) -> bool:
+    """Begin or end a suppression; False when it is so already. In the caller's transaction, as its last statements."""
+    value = storable(value).lower() if kind == "email" else storable(value)
+    if on:
+        done = await connection.execute(
+            "insert into suppressions (tenant_id, id, kind, value, scope, source, reason, created_us)"
+            " values ($1, $2, $3, $4, $5, $6, $7, $8)"
+            " on conflict (tenant_id, kind, value, scope) where removed_us = 0 do nothing",
+            tenant_id,
+            suppression_id := new_id("sup"),
+            kind,
+            value,
+            scope,
+            source,
+            storable(reason),
+            now_us,
+        )
+        if done.endswith(" 0"):
+            return False
+        ids = [suppression_id]
+    else:
+        ended = await connection.fetch(
+            "update suppressions set removed_us = $5 where tenant_id = $1 and kind = $2 and value = $3 and scope = $4"
+            " and removed_us = 0 returning id",
+            tenant_id,
+            kind,
+            value,
+            scope,
+            now_us,
+        )
+        ids = [row["id"] for row in ended]
+        if not ids:
+            return False
+    what = "suppression.created" if on else "suppression.removed"
+    data = _encode({"suppression": {"kind": kind, "scope": scope, "source": source}})
+    await append(
+        connection,
+        [NewEntry(tenant_id=tenant_id, type=what, resource=i, data=data, occurred_us=now_us) for i in ids],
+    )
+    return True
+
+
+async def _keep(
+    connection: Connection, tenant_id: str, channel_id: str, statuses: Sequence[Status], received_us: int
+) -> list[Status]:
+    """Those that were not there already."""
+    first: dict[tuple[str, str, str], Status] = {}
+    for status in statuses:
+        first.setdefault((storable(status.id), status.state, storable(status.code)), status)
+    keys = sorted(first)
+    inserted = await connection.fetch(
+        "insert into receipts (tenant_id, channel_id, provider_id, state, code, reason, at_us, received_us)"
+        " select $1, $2, provider_id, state, code, reason, at_us, $3"
+        " from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])"
+        " r (provider_id, state, code, reason, at_us)"
+        " on conflict (tenant_id, channel_id, provider_id, state, code) do nothing returning provider_id, state, code",
+        tenant_id,
+        channel_id,
+        received_us,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [key[2] for key in keys],
+        [storable(first[key].reason) for key in keys],
+        [bigint(first[key].at_us) for key in keys],
+    )
+    there = {(row["provider_id"], row["state"], row["code"]) for row in inserted}
+    return [status for key, status in first.items() if key in there]
+
+
+async def _apply(
+    connection: Connection, tenant_id: str, channel_id: str, status: Status, now_us: int
+) -> list[NewEntry]:
+    """Move the part and its message, if this is news to them."""
+    provider_id = storable(status.id)
+    message_id = await connection.fetchval(
+        "select message_id from message_parts where tenant_id = $1 and channel_id = $2 and provider_id = $3",
+        tenant_id,
+        channel_id,
+        provider_id,
+    )
+    if message_id is None and status.reference:
+        # Our own id came back with it, so the provider has the message, whatever became of the answer to the sending.
+        message_id = await connection.fetchval(
+            "insert into message_parts (tenant_id, channel_id, provider_id, message_id, part, state)"
+            " select tenant_id, $2, $3, id, 1, 'queued' from messages"
+            " where tenant_id = $1 and id = $4 and direction = 'out' on conflict do nothing returning message_id",
+            tenant_id,
+            channel_id,
+            provider_id,
+            storable(status.reference),
+        )
+    if message_id is None:
+        return []
+    # The message first: every writer locks it before its parts.
+    message = await connection.fetchrow(
+        "select state, conversation_id, version from messages where tenant_id = $1 and id = $2 for update",
+        tenant_id,
+        message_id,
+    )
+    await connection.execute(
+        "update receipts set message_id = $4 where tenant_id = $1 and channel_id = $2 and provider_id = $3"
+        " and message_id = ''",
+        tenant_id,
+        channel_id,
+        provider_id,
+        message_id,
+    )
+    parts = {
+        row["provider_id"]: row["state"]
+        for row in await connection.fetch(
+            "select provider_id, state from message_parts where tenant_id = $1 and message_id = $2",
+            tenant_id,
+            message_id,
+        )
+    }
+    after = messaging.advanced(parts[provider_id], status.state)
+    if after == parts[provider_id]:
+        return []
+    parts[provider_id] = after
+    await connection.execute(
+        "update message_parts set state = $4 where tenant_id = $1 and channel_id = $2 and provider_id = $3",
+        tenant_id,
+        channel_id,
+        provider_id,
+        after,
+    )
+    state = messaging.state_of_parts(parts.values())
+    if state == message["state"]:
+        return []
+    at_us = bigint(status.at_us) or now_us
+    await connection.execute(
+        "update messages set state = $3, code = $4, reason = $5, version = version + 1,"
+        " delivered_us = case when $3 = 'delivered' or ($3 = 'read' and delivered_us = 0) then $6 else delivered_us end,"
+        " read_us = case when $3 = 'read' then $6 else read_us end, price = coalesce($7, price),"
+        " currency = case when $7 is null then currency else $8 end where tenant_id = $1 and id = $2",
+        tenant_id,
+        message_id,
+        state,
+        storable(status.code),
+        storable(status.reason),
+        at_us,
+        _decimal(status.price),
+        storable(status.currency)[:3],
+    )
+    return [_told(tenant_id, message_id, message, state, status, at_us)]
+
+
+def _decimal(text: str) -> Decimal | None:
+    """A price as the provider writes it; None for what is none."""
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        return None
+    return price if price.is_finite() else None
+
+
+def _told(tenant_id: str, message_id: str, message: Any, state: str, status: Status, at_us: int) -> NewEntry:
+    data = {
+        "message": {
+            "id": message_id,
+            "conversation_id": message["conversation_id"],
+            "state": state,
+            "code": storable(status.code),
+            "version": message["version"] + 1,
+        }
+    }
+    return NewEntry(
+        tenant_id=tenant_id,
+        type=f"message.{state}",
+        resource=message_id,
+        data=_encode(data),
+        occurred_us=at_us,
+    )
