@@ -89,6 +89,12 @@ def dig(data: object, *path: str | int) -> Any:
     return data
 
 
+def items(data: object, *path: str | int) -> list[Any]:
+    """The list along a path, an empty one for anything else."""
+    found = dig(data, *path)
+    return found if isinstance(found, list) else []
+
+
 def word(data: object, *path: str | int) -> str:
     """The text or number along a path as text, "" for anything else."""
     found = dig(data, *path)

@@ -8,13 +8,14 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from irisx_channels.sms import numbers, outgoing, reading, words
 from irisx_channels.sms.outcomes import failure, opted_out, receipt
+from irisx_channels.sms.overhttp import Ask
 from irisx_channels.sms.twilio.codes import CODES, STATES
 from irisx_sdk import (
     Account,
@@ -65,6 +66,29 @@ def credentials(settings: Settings) -> tuple[str, str]:
 def address(settings: Settings, rest: str = "") -> str:
     """An address of the account's, e.g. ``/Messages.json``."""
     return f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}{rest}.json"
+
+
+def submission(settings: Settings, message: Outbound, now_us: int) -> Ask:
+    """The request that sends a message. Raises `Refused`, `Misconfigured`."""
+    fields = form(settings, message)
+    return Ask("POST", address(settings, "/Messages"), form=fields, login=credentials(settings))
+
+
+def probe(settings: Settings, now_us: int) -> Ask:
+    """The account itself."""
+    return Ask("GET", address(settings), login=credentials(settings))
+
+
+def working(answer: Mapping[str, Any]) -> str:
+    return f"the account is {reading.word(answer, 'status') or 'known'}"
+
+
+def file_login(settings: Settings) -> tuple[str, tuple[str, str]]:
+    return settings.base_url, credentials(settings)
+
+
+def token(settings: Settings) -> None:
+    return None
 
 
 def form(settings: Settings, message: Outbound) -> dict[str, str | list[str]]:
