@@ -55,7 +55,7 @@ class FakeWhatsApp(Fake):
         """One message in 6 s to one person, without the burst that Meta lends."""
         self.gone: set[str] = set()
         """Ids of people who are answered 131026."""
-        self.templates: dict[tuple[str, str], int] = {("hello", "en"): 0, ("order_ready", "en_US"): 2}
+        self.templates: dict[tuple[str, str], int] = {("hello_world", "en"): 0, ("order_ready", "en_US"): 2}
         """Approved templates: name and language, and how many places their bodies have."""
         self.files: dict[str, tuple[bytes, str]] = {}
         self.read: list[dict[str, Any]] = []

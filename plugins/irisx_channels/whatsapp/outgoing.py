@@ -113,8 +113,9 @@ def attached(message: Outbound) -> Media | None:
 
 
 def kind_of(file: File) -> MediaKind:
-    """How WhatsApp shows a file: by its type where it takes that type, as a document otherwise."""
-    return _KINDS.get(file.media_type.partition(";")[0].strip().lower(), "document")
+    """How WhatsApp shows a file: by its type where it takes that type and size, as a document otherwise."""
+    kind = _KINDS.get(file.media_type.partition(";")[0].strip().lower(), "document")
+    return kind if file.size <= MAX_BYTES[kind] else "document"
 
 
 def body(message: Outbound, media_id: str = "") -> Json:

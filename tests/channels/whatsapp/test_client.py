@@ -116,8 +116,8 @@ async def test_outside_the_window_free_text_is_refused_before_anybody_is_asked(
 
 
 async def test_outside_the_window_a_template_goes(fake: FakeWhatsApp) -> None:
-    await send(fake, Template("hello"), last_inbound_us=0, to=Address("phone", "+1999"))
-    assert body(fake)["template"] == {"name": "hello", "language": {"code": "en"}}
+    await send(fake, Template("hello_world"), last_inbound_us=0, to=Address("phone", "+1999"))
+    assert body(fake)["template"] == {"name": "hello_world", "language": {"code": "en"}}
 
 
 async def test_a_window_that_only_meta_knows_to_be_closed_has_the_same_code(fake: FakeWhatsApp) -> None:
@@ -227,6 +227,12 @@ async def test_a_text_with_a_file_is_one_message(fake: FakeWhatsApp) -> None:
     document = body(fake)["document"]
     assert (document["caption"], document["filename"]) == ("the plan", "plan.pdf")
     assert fake.files[document["id"]] == (b"%PDF", "application/pdf")
+
+
+def test_a_picture_that_is_too_big_for_one_goes_as_a_document() -> None:
+    assert outgoing.kind_of(File(media_type="image/png", size=5 << 20)) == "image"
+    assert outgoing.kind_of(File(media_type="image/png", size=(5 << 20) + 1)) == "document"
+    assert outgoing.kind_of(File(media_type="audio/ogg; codecs=opus")) == "audio"
 
 
 async def test_a_spoken_message_is_marked_as_one(fake: FakeWhatsApp) -> None:
