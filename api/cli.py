@@ -14,6 +14,7 @@ from api.commands import (
     login,
     nodes,
     one_call,
+    plugins,
     processes,
     replay,
     status,
@@ -33,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RUN, _CALLS, _LOOK, _CARE = "Run", "Calls", "Look", "Care"
+_RUN, _CALLS, _LOOK, _CARE, _PLUGINS = "Run", "Calls", "Look", "Care", "Channels"
 app.command(rich_help_panel=_RUN)(processes.up)
 app.command(rich_help_panel=_RUN)(processes.controller)
 app.command(rich_help_panel=_RUN)(processes.api)
@@ -47,6 +48,8 @@ app.command(rich_help_panel=_LOOK)(events.events)
 app.command(rich_help_panel=_LOOK)(replay.replay)
 app.add_typer(nodes.nodes_app, name="nodes", rich_help_panel=_CARE)
 app.command(rich_help_panel=_CARE)(doctor.doctor)
+app.add_typer(plugins.plugin_app, name="plugin", rich_help_panel=_PLUGINS)
+app.command("fake-provider", rich_help_panel=_PLUGINS)(plugins.fake_provider)
 app.command("freeswitch-config", rich_help_panel=_CARE)(switch_config.freeswitch_config)
 app.command(rich_help_panel=_CARE)(storage.migrate)
 app.command("new-password", rich_help_panel=_CARE)(storage.new_password)
