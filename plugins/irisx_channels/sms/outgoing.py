@@ -10,9 +10,12 @@ def text_of(content: str) -> str:
 
 
 def words_and_files(
-    message: Outbound, title: str, *, max_text: int, max_files: int = 0
+    message: Outbound, title: str, *, max_text: int, max_wide_text: int = 0, max_files: int = 0
 ) -> tuple[str, tuple[str, ...]]:
-    """The text and the public addresses of the files. Raises `Refused` for everything that cannot be sent so."""
+    """The text and the public addresses of the files. Raises `Refused` for everything that cannot be sent so.
+
+    ``max_wide_text`` is the limit of texts that need UCS-2, where a provider has another one for those.
+    """
     content = message.content
     files = message.files
     if isinstance(content, Text):
@@ -22,6 +25,8 @@ def words_and_files(
         files = (content.file, *files)
     else:
         raise Refused(f"{title} sends text and files, nothing else", code="content")
+    if max_wide_text and segments.encoding_of(text) == "ucs2":
+        max_text = max_wide_text
     if len(text) > max_text:
         raise Refused(f"{title} takes at most {max_text} characters; the text has {len(text)}", code="length")
     if len(files) > max_files:

@@ -59,7 +59,7 @@ class Codec(Protocol):
     def probe(self, settings: Any, now_us: int) -> Ask:
         """A request that changes nothing and succeeds with good credentials."""
 
-    def working(self, answer: Mapping[str, Any]) -> str:
+    def working(self, answer: Any) -> str:
         """A line for people out of the answer to `probe`."""
 
     def file_login(self, settings: Any) -> tuple[str, tuple[str, str]] | None:
@@ -92,7 +92,7 @@ class OverHttp(Channel):
         if answer.status_code != 200:
             raise failure(self.wire.TITLE, answer.status_code, "", {}, retry_after_s(answer))
         try:
-            return self.wire.working(reading.json_object(answer.content))
+            return self.wire.working(reading.json_value(answer.content))
         except Malformed:
             raise OutcomeUnknown(f"{self.wire.TITLE} answered something that is not its interface") from None
 

@@ -5,7 +5,6 @@ A message's state is in ``to[].status``; the flat form that some guides show doe
 
 import base64
 import binascii
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from cryptography.exceptions import InvalidSignature
@@ -80,7 +79,7 @@ def probe(settings: Settings, now_us: int) -> Ask:
     return Ask("GET", settings.base_url.rstrip("/") + "/v2/balance", headers=_headers(settings))
 
 
-def working(answer: Mapping[str, Any]) -> str:
+def working(answer: Any) -> str:
     amount, currency = (reading.word(answer, "data", name) for name in ("balance", "currency"))
     return f"the key is good; the balance is {amount} {currency}".strip()
 

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -79,7 +79,7 @@ def probe(settings: Settings, now_us: int) -> Ask:
     return Ask("GET", address(settings), login=credentials(settings))
 
 
-def working(answer: Mapping[str, Any]) -> str:
+def working(answer: Any) -> str:
     return f"the account is {reading.word(answer, 'status') or 'known'}"
 
 
