@@ -27,6 +27,7 @@ from irisx_sdk.messages import (
     Media,
     Option,
     Outbound,
+    Piece,
     Preference,
     Reaction,
     Sent,
@@ -41,7 +42,7 @@ from irisx_sdk.messages import (
 __all__ = [
     "RANKS", "Account", "Address", "BadSignature", "Capabilities", "Channel", "ChannelError", "Choice", "Content",
     "Deletion", "Deliver", "Edit", "File", "Hooks", "Inbound", "Interactive", "Location", "Malformed", "Media",
-    "Misconfigured", "NeedsKey", "NotSent", "Option", "Outbound", "OutcomeUnknown", "Parsed", "Preference", "Reaction",
+    "Misconfigured", "NeedsKey", "NotSent", "Option", "Outbound", "OutcomeUnknown", "Parsed", "Piece", "Preference", "Reaction",
     "Refused", "Reply", "Request", "Sent", "State", "Status", "Template", "Text", "Throttled", "Tools", "Typing",
     "Unsupported", "hook", "manager", "secret",
 ]  # fmt: skip

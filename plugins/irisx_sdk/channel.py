@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from irisx_sdk.errors import Misconfigured
+from irisx_sdk.errors import Misconfigured, Refused
 from irisx_sdk.messages import AddressKind, File, Inbound, Outbound, Preference, Sent, Status
 
 ContentKind = Literal[
@@ -88,6 +88,12 @@ class Account(Struct, frozen=True):
     """Documents that the provider publishes, by address: see `irisx_sdk.errors.NeedsKey`."""
 
 
+async def _no_address(file_id: str) -> str:
+    raise Refused(
+        "this provider gets files by a public address, and the platform has none", code="file address"
+    )
+
+
 class Tools(Struct, frozen=True):
     """What the platform lends to a channel that does something."""
 
@@ -99,6 +105,9 @@ class Tools(Struct, frozen=True):
     load: Callable[[], Awaitable[bytes]]
     """What `save` kept for this account: a place in a stream. Empty at first."""
     save: Callable[[bytes], Awaitable[None]]
+    file_url: Callable[[str], Awaitable[str]] = _no_address
+    """An address of an outbound `File`, by its id, that the provider can get it from for some hours; public, so it is a
+    secret. Raises `Refused` where the platform has none."""
 
 
 Deliver = Callable[[Parsed], Awaitable[None]]

@@ -152,6 +152,18 @@ Content = (
 )
 
 
+class Piece(Struct, frozen=True):
+    """One part of a longer text that the provider hands over in parts, in any order and with time between them.
+
+    The platform puts those with the same sender, recipient, ``group`` and ``total`` together.
+    """
+
+    group: str
+    number: int
+    """From 1."""
+    total: int
+
+
 class Inbound(Struct, frozen=True, omit_defaults=True):
     """Something that somebody sent us."""
 
@@ -180,6 +192,8 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
     """What the channel wants to be given when this thread is answered (Teams: the service's URL)."""
     automatic: bool = False
     """A machine wrote it (out of office, bounce): nothing may answer by itself."""
+    piece: Piece | None = None
+    """Set when this is only a part of what was written."""
 
 
 class Status(Struct, frozen=True, omit_defaults=True):

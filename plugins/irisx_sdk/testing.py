@@ -87,6 +87,9 @@ async def tools(files: Mapping[str, bytes] | None = None, **client: Any) -> Asyn
     async def save(value: bytes) -> None:
         kept[0] = value
 
+    async def file_url(name: str) -> str:
+        return f"https://files.example.test/{name}"
+
     client = {"timeout": DEADLINE_S, "trust_env": False, "follow_redirects": False} | client
     async with httpx.AsyncClient(**client) as http:
-        yield Tools(http, read_file, lambda: time.time_ns() // 1000, load, save)
+        yield Tools(http, read_file, lambda: time.time_ns() // 1000, load, save, file_url)
