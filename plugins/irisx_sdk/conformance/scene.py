@@ -15,7 +15,7 @@ from irisx_sdk.channel import Account, Channel, Parsed, Request, Tools
 from irisx_sdk.conformance.report import Check, Report
 from irisx_sdk.errors import ChannelError, NeedsKey
 from irisx_sdk.fake import Answer, Call, Delivery, Fake
-from irisx_sdk.messages import Address, Content, Inbound, Outbound, Sent, Text
+from irisx_sdk.messages import Address, Content, File, Inbound, Outbound, Sent, Text
 from irisx_sdk.testing import running, tools
 
 T = TypeVar("T")
@@ -60,11 +60,17 @@ class Inbox(Fake):
         self.got: list[Request] = []
         for method in ("POST", "GET", "PUT"):
             self.route(method, "/hook", self.keep)
+        self.route("GET", "/files/{name}/kit.png", self.file)
 
     async def keep(self, call: Call) -> Answer:
         """Any webhook."""
         self.got.append(Request(call.method, call.url, call.headers, call.body, time.time_ns() // 1000))
         return Answer(200)
+
+    async def file(self, call: Call) -> Answer:
+        """A file of ours by its address, for providers that fetch what they send."""
+        content = FILES.get(call.params["name"])
+        return Answer(404) if content is None else Answer(200, content, {"content-type": "image/png"})
 
     def say(self, sender: str, text: str, **more: Any) -> list[Delivery]:
         """Nobody writes to a webhook."""
@@ -169,7 +175,7 @@ class Scene:
         """Run something of the channel with tools, at most `DEADLINE_S`, on ``asyncio`` or ``trio``."""
 
         async def limited() -> T:
-            async with tools({"fil_kit": PICTURE, "fil_large": LARGE}) as lent:
+            async with tools(FILES) as lent:
                 with anyio.fail_after(DEADLINE_S):
                     return await work(*args, lent)
 
@@ -190,6 +196,11 @@ class Scene:
             content=Text(content) if isinstance(content, str) else content,
             **known,
         )
+
+    def file(self, name: str) -> File:
+        """One of `FILES`, by its id and by its address, as the platform gives them."""
+        url = f"{self.inbox.base}/files/{name}/kit.png"
+        return File(name="kit.png", media_type="image/png", size=len(FILES[name]), id=name, url=url)
 
     def send(self, message: Outbound, *, account: Account | None = None, backend: str = "asyncio") -> Outcome:
         """Send, and look at what the fake has."""
@@ -276,3 +287,4 @@ PICTURE = bytes.fromhex(
 )
 """A PNG of one pixel."""
 LARGE = PICTURE + b"\0" * (1 << 20)
+FILES = {"fil_kit": PICTURE, "fil_large": LARGE}

@@ -11,7 +11,6 @@ from irisx_sdk.channel import Account, ContentKind, Tools
 from irisx_sdk.conformance.scene import (
     LARGE,
     MARK,
-    PICTURE,
     Broken,
     Outcome,
     Scene,
@@ -118,7 +117,7 @@ def kinds(scene: Scene) -> str:
     met = scene.met.id if scene.met else target
     claimed = scene.channel.capabilities.sends
     for kind in get_args(ContentKind):
-        content = _content(kind, target, met)
+        content = _content(kind, target, met, scene.file("fil_kit"))
         outcome = scene.send(scene.message(content))
         if kind in claimed and outcome.error is not None:
             raise Broken(f"claims {kind}, and says {outcome.said}: {outcome.error}") from outcome.error
@@ -127,10 +126,10 @@ def kinds(scene: Scene) -> str:
     return ", ".join(sorted(claimed))
 
 
-def _content(kind: str, target: str, met: str) -> Content:
+def _content(kind: str, target: str, met: str, picture: File) -> Content:
     known: dict[str, Content] = {
         "text": Text(f"Words {MARK}"),
-        "media": Media(_file("fil_kit", PICTURE), kind="image", caption=f"A picture {MARK}"),
+        "media": Media(picture, kind="image", caption=f"A picture {MARK}"),
         "template": Template("hello_world", values=()),
         "interactive": Interactive(f"Which one? {MARK}", (Option("a", "First"), Option("b", "Second"))),
         "location": Location(52.52, 13.405, "Berlin"),
@@ -142,17 +141,13 @@ def _content(kind: str, target: str, met: str) -> Content:
     return known[kind]
 
 
-def _file(name: str, content: bytes) -> File:
-    return File(name="kit.png", media_type="image/png", size=len(content), id=name)
-
-
 def files(scene: Scene) -> str:
     capabilities = scene.channel.capabilities
     if not capabilities.max_files:
         raise Skipped("the channel sends no files")
-    several = tuple(_file("fil_kit", PICTURE) for _ in range(min(capabilities.max_files, 3)))
+    several = tuple(scene.file("fil_kit") for _ in range(min(capabilities.max_files, 3)))
     large = len(LARGE) <= (capabilities.max_file_bytes or len(LARGE))
-    for attached in (several, (_file("fil_large", LARGE),) if large else several[:1]):
+    for attached in (several, (scene.file("fil_large"),) if large else several[:1]):
         before = len(scene.fake.sent)
         outcome = scene.send(scene.message(f"Look {MARK}", files=attached))
         if outcome.error is not None:
