@@ -76,9 +76,9 @@ def seconds_between(start_us: int, end_us: int) -> int:
     """Seconds as FreeSWITCH bills them: whole seconds of the two clock times, subtracted; 0 without a start.
 
     switch_channel_set_timestamps (switch_channel.c) cuts both times to seconds first, so a talk from 3.9 to 4.1
-    is one second and one from 3.1 to 3.9 is none. None either when the clock was set back in between.
+    is one second and one from 3.1 to 3.9 is none.
     """
-    return max(0, end_us // 1_000_000 - start_us // 1_000_000) if start_us else 0
+    return end_us // 1_000_000 - start_us // 1_000_000 if start_us else 0
 
 
 def post_dial_delay_us(leg: Leg) -> int:

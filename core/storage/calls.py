@@ -44,6 +44,7 @@ CALLS = Listing(
     columns="id node state direction caller destination hangup_cause created_us answered_us ended_us",
 )
 PRUNE_CHUNK = 1000
+NEVER_US = 2**62
 
 
 async def write_changes(
@@ -75,11 +76,11 @@ async def write_changes(
 
 async def open_calls(db: Database, node: str) -> list[Call]:
     """The live calls of a switch as the store knows them, oldest first."""
-    return await calls_for_takeover(db, node, 0)
+    return await calls_for_takeover(db, node, NEVER_US)
 
 
-async def calls_for_takeover(db: Database, node: str, ended_within_s: int) -> list[Call]:
-    """The live calls of a switch and those that ended less than ``ended_within_s`` ago, oldest first.
+async def calls_for_takeover(db: Database, node: str, ended_since_us: int) -> list[Call]:
+    """The live calls of a switch and those that ended after ``ended_since_us`` of its clock, oldest first.
 
     An heir needs the latter to know late events of them for what they are.
     """
@@ -88,7 +89,7 @@ async def calls_for_takeover(db: Database, node: str, ended_within_s: int) -> li
             "select doc::text as doc from calls where node = $1 and live"
             " union all select doc::text from calls where node = $1 and not live and ended_us > $2",
             node,
-            now_us() - ended_within_s * 1_000_000 if ended_within_s else 2**62,
+            ended_since_us,
         )
     return sorted((_call(row["doc"]) for row in rows), key=_age)
 

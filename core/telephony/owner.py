@@ -198,12 +198,14 @@ class Owner:
 
     async def _take_over(self, recent: Recent) -> None:
         began = monotonic()
+        # By the switch's clock, which is the one that calls ended by.
+        since_us = (recent.since_us() or now_us()) - ENDED_LOOK_BACK_S * 1_000_000
         while True:
             try:
                 self.lease.token = await self._draw_fence()
                 await self.ledger.adopt()
                 known = await self.parts.bridge.run(
-                    call_store.calls_for_takeover, self.parts.db, self.node.id, ENDED_LOOK_BACK_S
+                    call_store.calls_for_takeover, self.parts.db, self.node.id, since_us
                 )
                 # Read after the token was drawn: the owner before us may have been told to drain a moment ago.
                 now = await self.parts.bridge.run(node_store.get_node, self.parts.db, self.node.id)

@@ -41,6 +41,14 @@ class Recent:
             self._bytes -= gone
             self.cut += len(lost)
 
+    def since_us(self) -> int | None:
+        """The earliest time by the switch's own clock in what is kept, in microseconds; None when nothing is.
+
+        Our clock and the switch's may be hours apart, and either may have been set.
+        """
+        stamps = (events[0].exact("Event-Date-Timestamp") or "" for _, _, events in self._batches if events)
+        return min((int(stamp) for stamp in stamps if stamp.isascii() and stamp.isdigit()), default=None)
+
     def take(self) -> Iterator[list[Event]]:
         """All of them in their batches, oldest first; what was taken is gone."""
         while self._batches:

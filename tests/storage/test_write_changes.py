@@ -145,8 +145,8 @@ async def test_an_heir_gets_live_calls_and_those_that_just_ended(database_url: s
         old = call(node=node, at=now - 900_000_000, state="ended", ended_us=now - 600_000_000)
         await write_changes(db, node=node, fence=fence, changes=[change(one) for one in (live, fresh, old)])
         assert await calls.open_calls(db, node) == [live]
-        assert await calls.calls_for_takeover(db, node, 60) == [fresh, live]
-        assert await calls.calls_for_takeover(db, "node_other", 60) == []
+        assert await calls.calls_for_takeover(db, node, now - 60_000_000) == [fresh, live]
+        assert await calls.calls_for_takeover(db, "node_other", 0) == []
         assert await calls.node_of_call(db, "tnt_main", live.id) == (node, True)
         assert await calls.node_of_call(db, "tnt_main", old.id) == (node, False)
         assert await calls.node_of_call(db, "tnt_other", old.id) is None
