@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv/bin
 # What `make up` hands to `irisx up`: make up ARGS="--port 9000 --calls-per-minute 120"
 ARGS ?=
-# What `make test` hands to pytest: make test PYTEST="tests/model -k hold"
+# What `make test` hands to pytest: make test PYTEST="tests/model -k hold"; -n 0 runs one test at a time
 PYTEST ?=
+# Two at a time, a file each: half of the tests wait more than they compute.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ up: ## run IRISX on this machine, with simulated calls; Ctrl-C stops it
 
 test: ## check the code, then run every test
 	@$(PYTHON) -m bootstrap test
-	@$(VENV)/python -m pytest $(PYTEST)
+	@$(VENV)/python -m pytest $(WORKERS) $(PYTEST)
 
 check: ## types, style, directions between rooms, lock, API description
 	@$(PYTHON) -m bootstrap check

@@ -6,6 +6,9 @@ on asyncio with uvloop. Two arguments are made by the runner itself, for trio on
 ``autojump_clock``  time is virtual and jumps whenever every task sleeps.
 ``nursery``         a nursery around the test, cancelled when the test ends.
 
+`make test` runs two workers (pytest-xdist), a file at a time: each has a Postgres and a Valkey of its own, and a file's
+tests stay together. Long files come first, so that both end at the same time.
+
 A test in real time may take `LIMIT_S`, a test in virtual time as long as it likes of that (pytest-timeout still
 holds). The fixtures of databases are in ``tests/services.py``.
 """
@@ -41,6 +44,18 @@ __all__ = [
 ]
 
 LIMIT_S = 60.0
+LONGEST_FIRST = ("web", "api", "telephony", "up", "faults", "cli", "storage", "simulator")
+"""Folders in the order in which two workers take them. The browsers compute while the API's tests and the orders mostly
+wait; what kills whole processes comes when the browsers are done."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.path.parent.name))
+
+
+def _turn(folder: str) -> int:
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture

@@ -202,7 +202,7 @@ export class Platform {
       node.status_at = new Date().toISOString();
       if (node.state === 'draining') {
         // People hang up; faster here than in life, or nobody could watch it.
-        for (const call of [...this.calls.values()].filter((entry) => entry.node === node.id).slice(0, 2)) this.end(call);
+        for (const call of [...this.calls.values()].filter((entry) => entry.node === node.id).slice(0, 5)) this.end(call);
         if (mine === 0) node.state = 'drained';
       }
     }

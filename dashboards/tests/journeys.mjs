@@ -533,29 +533,33 @@ export const JOURNEYS = {
     await person.marked('live');
     const call = [...fake.platform.calls.values()].findLast((entry) => entry.state === 'bridged');
     const paths = [...PAGES, `/admin/calls?call=${call.id}`, `/admin/calls/${call.id}`, `/admin/calls/${call.id}?tab=ladder`, `/admin/calls/${call.id}?tab=raw`, '/admin/nodes?node=node_00', '/admin/calls/call_none', '/nowhere'];
-    // Structure is the same in both themes: the dark one is looked at for its colours. Firefox repeats the busiest pages.
+    // Structure is the same in both themes: each page is looked at once, then for its colours in the dark. Firefox
+    // looks at the colours of the busiest pages.
     const busiest = paths.filter((path) => path === '/admin' || path.includes(call.id));
-    const rounds = browser === 'chromium' ? [['light', paths, null], ['dark', paths, COLOURS]] : [['dark', busiest, null]];
+    const light = browser === 'chromium';
     let looked = 0;
-    for (const [theme, those, rules] of rounds) {
-      await page.evaluate((wanted) => localStorage.setItem('irisx.theme', wanted), theme);
-      for (const path of those) {
-        await person.goes(path);
-        await sleep(path === '/admin' ? 2500 : 250);
-        await person.axe(`${path} in ${theme}`, rules);
-        looked += 1;
-      }
-      await person.goes('/admin/calls');
-      await person.marked('live');
-      for (const [key, what] of [['c', 'the dialog for a call'], ['?', 'the shortcuts']]) {
-        await person.presses(key);
-        await page.waitForSelector('[role=dialog]');
-        await sleep(250);
-        await person.axe(`${what} in ${theme}`, rules);
-        await person.presses('Escape');
-        await until(async () => !(await page.$('[role=dialog]')), 'the dialog to go');
-        looked += 1;
-      }
+    const look = async (what) => {
+      if (light) await person.axe(`${what} in light`);
+      await page.evaluate(() => void (document.documentElement.dataset.theme = 'dark'));
+      await sleep(200);
+      await person.axe(`${what} in dark`, COLOURS);
+      await page.evaluate(() => void (document.documentElement.dataset.theme = 'light'));
+      looked += light ? 2 : 1;
+    };
+    for (const path of light ? paths : busiest) {
+      await person.goes(path);
+      await sleep(path === '/admin' ? 2500 : 250);
+      await look(path);
+    }
+    await person.goes('/admin/calls');
+    await person.marked('live');
+    for (const [key, what] of [['c', 'the dialog for a call'], ['?', 'the shortcuts']]) {
+      await person.presses(key);
+      await page.waitForSelector('[role=dialog]');
+      await sleep(250);
+      await look(what);
+      await person.presses('Escape');
+      await until(async () => !(await page.$('[role=dialog]')), 'the dialog to go');
     }
     page.problems = page.problems.filter((problem) => !problem.includes('/nowhere'));
     return { looked };
