@@ -1,6 +1,6 @@
 """Reading JSON that others wrote, whatever they wrote: what is missing or of another type is empty.
 
-It forgives more than `irisx_channels.loose`: broken halves of emoji, NULs, ids and times as texts or numbers, because
+Broken halves of emoji, NULs, ids and times as texts or numbers are forgiven, because
 WhatsApp, Telegram and Teams put many people's messages or years of clients behind one address, and one odd field must
 not lose the rest.
 """

@@ -7,7 +7,7 @@ happened. Sources: docs.slack.dev, "Web API" and the error lists of the methods 
 
 from collections.abc import Mapping
 
-from irisx_channels.loose import Json, decode, part, word
+from irisx_channels.lenient import Json, document, part, words
 from irisx_sdk.errors import (
     ChannelError,
     Malformed,
@@ -106,17 +106,17 @@ def read_answer(
     if status == 503:
         raise NotSent("Slack is not available", code="503")
     try:
-        answer = decode(body, "Slack's answer")
+        answer = document(body)
     except Malformed:
         raise OutcomeUnknown(
             f"Slack answered {status} and nothing that can be read", code=str(status)
         ) from None
     if answer.get("ok") is True:
         return answer, ""
-    code = word(answer, "error")
+    code = words(answer, "error")
     if code in DONE_ALREADY:
         return answer, code
     if not code:
         raise OutcomeUnknown(f"Slack answered {status} without saying what became of it", code=str(status))
-    needed = word(answer, "needed") or word(part(answer, "response_metadata"), "needed")
+    needed = words(answer, "needed") or words(part(answer, "response_metadata"), "needed")
     raise failure(code, needed=needed)

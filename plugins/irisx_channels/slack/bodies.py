@@ -4,7 +4,7 @@ Limits: docs.slack.dev, "Block Kit" reference (section 3000, header 150, button 
 option value 150, 100 options, 25 elements in an actions block) and "chat.postMessage" (text of 4000 at the most).
 """
 
-from irisx_channels.loose import Json
+from irisx_channels.lenient import Json
 from irisx_channels.slack.text import escape, split_name
 from irisx_sdk.errors import Refused
 from irisx_sdk.messages import Edit, File, Interactive, Media, Option, Outbound, Text

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 from msgspec import Meta, Struct
 
-from irisx_channels.loose import Json, part, parts, word
+from irisx_channels.lenient import Json, part, parts, words
 from irisx_channels.slack import answers, bodies, codec
 from irisx_channels.slack.text import emoji_name, name_of
 from irisx_sdk.channel import Account, Capabilities, Channel, Deliver, Parsed, Request, Tools, secret
@@ -68,7 +68,7 @@ class Slack(Channel):
 
         async def open_url() -> str:
             opened = await _ask(settings, tools, "apps.connections.open", token=settings.app_token)
-            return word(opened, "url")
+            return words(opened, "url")
 
         plain = urlsplit(settings.base_url).scheme == "http"
         await Holder(
@@ -91,7 +91,7 @@ class Slack(Channel):
         if files := bodies.attached(message):
             return await _share(settings, tools, message, files)
         posted = await _do(settings, tools, "chat.postMessage", bodies.post(message))
-        channel, ts = word(posted, "channel"), word(posted, "ts")
+        channel, ts = words(posted, "channel"), words(posted, "ts")
         if not (channel and ts):
             raise OutcomeUnknown("Slack took the message and did not say what it is called")
         return Sent((name_of(channel, ts),), context={"channel": channel})
@@ -102,7 +102,7 @@ class Slack(Channel):
         url = file.url
         if not url:  # files of people from other workspaces come with an id only
             found = await _ask(settings, tools, "files.info", {"file": file.id})
-            url = word(part(found, "file"), "url_private_download") or word(
+            url = words(part(found, "file"), "url_private_download") or words(
                 part(found, "file"), "url_private"
             )
         if not _of_slack(url, settings):
@@ -119,7 +119,7 @@ class Slack(Channel):
     async def check(self, account: Account, tools: Tools) -> str:
         """Who the app is in which workspace."""
         found = await _ask(account.settings, tools, "auth.test")
-        return f"connected as {word(found, 'user')} in {word(found, 'team')}"
+        return f"connected as {words(found, 'user')} in {words(found, 'team')}"
 
 
 async def _do(settings: Settings, tools: Tools, method: str, body: Json) -> Json:
@@ -157,7 +157,7 @@ async def _share(settings: Settings, tools: Tools, message: Outbound, files: tup
     channel, _ = bodies.destination(message)
     if channel[:1] in ("U", "W"):
         opened = await _ask(settings, tools, "conversations.open", {"users": channel})
-        channel = word(part(opened, "channel"), "id")
+        channel = words(part(opened, "channel"), "id")
     kept: list[tuple[str, str]] = []
     for file in files:
         content = file.content if file.content is not None else await tools.read_file(file.id)
@@ -165,10 +165,10 @@ async def _share(settings: Settings, tools: Tools, message: Outbound, files: tup
         place = await _ask(
             settings, tools, "files.getUploadURLExternal", {"filename": name, "length": str(len(content))}
         )
-        await _upload(tools, word(place, "upload_url"), content)
-        kept.append((word(place, "file_id"), name))
+        await _upload(tools, words(place, "upload_url"), content)
+        kept.append((words(place, "file_id"), name))
     done = await _do(settings, tools, "files.completeUploadExternal", bodies.complete(message, kept, channel))
-    ids = tuple(word(one, "id") for one in parts(done, "files")) or tuple(id for id, _ in kept)
+    ids = tuple(words(one, "id") for one in parts(done, "files")) or tuple(id for id, _ in kept)
     return Sent(ids, context={"channel": channel})
 
 
@@ -207,12 +207,12 @@ async def _react(settings: Settings, tools: Tools, message: Outbound, reaction: 
             raise Refused("Slack knows signs by name: try :name:", code="invalid_name")
         await _do(settings, tools, "reactions.add", {**where, "name": name})
         return Sent((f"reaction:{message.id}",))
-    own = word(await _ask(settings, tools, "auth.test"), "user_id")
+    own = words(await _ask(settings, tools, "auth.test"), "user_id")
     found = await _ask(settings, tools, "reactions.get", {**where, "full": "true"})
     for sign in parts(part(found, "message"), "reactions"):
         users = sign.get("users")
         if isinstance(users, list) and own in users:
-            await _do(settings, tools, "reactions.remove", {**where, "name": word(sign, "name")})
+            await _do(settings, tools, "reactions.remove", {**where, "name": words(sign, "name")})
     return Sent((f"reaction:{message.id}",))
 
 

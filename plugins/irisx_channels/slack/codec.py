@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Struct
 
-from irisx_channels.loose import Json, decode, part, word
+from irisx_channels.lenient import Json, document, part, words
 from irisx_channels.slack.events import read
 from irisx_sdk.channel import Parsed, Reply, Request
 from irisx_sdk.errors import BadSignature, Malformed
@@ -57,21 +57,21 @@ def parse(secret: str, command_reply: str, request: Request) -> Parsed:
             form = dict(parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=200))
         except ValueError:
             raise Malformed("not a form") from None
-        payload = decode(form["payload"], "the payload") if "payload" in form else dict(form)
+        payload = document(form["payload"].encode("utf-8", "replace")) if "payload" in form else dict(form)
     else:
-        payload = decode(request.body, "the request")
+        payload = document(request.body)
     return read(payload, command_reply, request.received_us)
 
 
 def envelope(frame: bytes | str) -> Envelope:
     """One frame of Socket Mode. Raises `Malformed`."""
-    found = decode(frame, "the frame")
+    found = document(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
     return Envelope(
-        kind=word(found, "type"),
-        id=word(found, "envelope_id"),
+        kind=words(found, "type"),
+        id=words(found, "envelope_id"),
         payload=part(found, "payload"),
         wants_payload=found.get("accepts_response_payload") is True,
-        reason=word(found, "reason"),
+        reason=words(found, "reason"),
     )
 
 

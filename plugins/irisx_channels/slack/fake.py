@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from irisx_channels.loose import Json
+from irisx_channels.lenient import Json
 from irisx_channels.slack import CHANNELS
 from irisx_channels.slack.client import Settings
 from irisx_channels.slack.codec import sign

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from irisx_channels.loose import Json
+from irisx_channels.lenient import Json
 from irisx_channels.slack.text import EMOJI, name_of, plain
 from irisx_sdk.fake import Answer, Call, Fake, FakeMessage
 
