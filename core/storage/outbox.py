@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from core.ids import new_id
 from core.model import messaging
+from core.model.policy import Purpose
 from core.storage import receipts
 from core.storage.appending import append
 from core.storage.database import Connection, Database
@@ -45,6 +46,10 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     send_at_us: int = 0
     deadline_us: int = 0
     """After it nobody wants it any more (a code, a reminder); 0 for never."""
+    purpose: Purpose = "service"
+    confirms_opt_out: bool = False
+    files: tuple[str, ...] = ()
+    """Attachments that are stored and belong to no message yet."""
     now_us: int
 
 
@@ -79,13 +84,25 @@ async def enqueue(connection: Connection, tenant_id: str, message: NewMessage) -
         message.send_at_us,
     )
     await connection.execute(
-        "insert into outbox (tenant_id, message_id, channel_id, due_us, deadline_us) values ($1, $2, $3, $4, $5)",
+        "insert into outbox (tenant_id, message_id, channel_id, due_us, deadline_us, purpose, confirms_opt_out)"
+        " values ($1, $2, $3, $4, $5, $6, $7)",
         tenant_id,
         message_id,
         message.channel_id,
         max(message.now_us, message.send_at_us),
         message.deadline_us or FOR_EVER_US,
+        message.purpose,
+        message.confirms_opt_out,
     )
+    if message.files:
+        await connection.execute(
+            "update attachments set message_id = $2, channel_id = $3 where tenant_id = $1 and id = any($4)"
+            " and message_id = '' and state = 'stored'",
+            tenant_id,
+            message_id,
+            message.channel_id,
+            list(message.files),
+        )
     moved = await connection.fetchrow(
         "update conversations set messages = messages + 1, waiting_since_us = 0, last_message_us = $3,"
         " first_reply_us = case when first_reply_us = 0 and first_inbound_us > 0 then $3 else first_reply_us end,"

@@ -232,6 +232,8 @@ create table outbox (
     claimed_until_us bigint not null default 0,
     -- Written before the provider is called: a sender that dies after it leaves an outcome that nobody knows.
     calling boolean not null default false,
+    purpose text not null default 'service' check (purpose in ('service', 'marketing', 'transactional')),
+    confirms_opt_out boolean not null default false,
     primary key (tenant_id, message_id)
 ) with (fillfactor = 50);
 create index outbox_due on outbox (channel_id, due_us);
