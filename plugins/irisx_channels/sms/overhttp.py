@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 import httpx
+import msgspec
 from msgspec import Struct
 
 from irisx_channels.sms import media, reading
@@ -14,6 +15,7 @@ from irisx_sdk import (
     Channel,
     File,
     Malformed,
+    Media,
     Misconfigured,
     NotSent,
     Outbound,
@@ -83,6 +85,7 @@ class OverHttp(Channel):
         return self.wire.parse(account, request)
 
     async def send(self, account: Account, message: Outbound, tools: Tools) -> Sent:
+        message = await self._reachable(account, message, tools)
         ask = self.wire.submission(account.settings, message, tools.now_us())
         answer = await self._ask(account, ask, tools)
         return self.wire.sent(message, answer.status_code, answer.content, retry_after_s(answer))
@@ -99,6 +102,24 @@ class OverHttp(Channel):
     def fetch(self, account: Account, file: File, tools: Tools) -> AsyncIterator[bytes]:
         at, login = self.wire.file_login(account.settings) or ("", None)
         return media.download(file, tools, title=self.wire.TITLE, at=at, auth=login)
+
+    async def address_of(self, account: Account, file: File, tools: Tools) -> str:
+        """Where the provider can get a file of ours. Raises `Refused` where the platform has no public address."""
+        return await tools.file_url(file.id)
+
+    async def _reachable(self, account: Account, message: Outbound, tools: Tools) -> Outbound:
+        """The message with an address for each of its files."""
+
+        async def placed(file: File) -> File:
+            if file.url or not file.id:
+                return file
+            return msgspec.structs.replace(file, url=await self.address_of(account, file, tools))
+
+        content = message.content
+        if isinstance(content, Media) and not content.file.url:
+            content = msgspec.structs.replace(content, file=await placed(content.file))
+        files = tuple([await placed(file) for file in message.files])
+        return msgspec.structs.replace(message, content=content, files=files)
 
     async def _ask(self, account: Account, ask: Ask, tools: Tools) -> httpx.Response:
         way = self.wire.token(account.settings)

@@ -5,6 +5,7 @@ from typing import Any
 from irisx_channels.sms.plivo.fake import FakePlivo
 from irisx_channels.sms.telnyx.fake import FakeTelnyx
 from irisx_channels.sms.twilio.fake import FakeTwilio
+from irisx_channels.sms.vonage.fake import FakeVonage
 from irisx_sdk import Account, Address, Outbound, Request, Text
 from irisx_sdk.fake import Fake
 from irisx_sdk.testing import account
@@ -13,7 +14,12 @@ HOOK = "https://hooks.example.test/v1/channels/chn_1/inbound"
 NOW_S = 1_700_000_000.0
 PERSON = "+15005550001"
 
-FAKES: dict[str, type[Fake]] = {"plivo": FakePlivo, "telnyx": FakeTelnyx, "twilio": FakeTwilio}
+FAKES: dict[str, type[Fake]] = {
+    "plivo": FakePlivo,
+    "telnyx": FakeTelnyx,
+    "twilio": FakeTwilio,
+    "vonage": FakeVonage,
+}
 
 
 def made(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 from irisx_channels.sms import reading, segments
@@ -17,6 +17,7 @@ class FakePlivo(Fake):
     """One account of Plivo's."""
 
     channel = Plivo()
+    covers: ClassVar[Literal["body", "token", "nothing"]] = "token"
     life: ClassVar[tuple[str, ...]] = ("queued", "sent", "delivered")
 
     def __init__(
