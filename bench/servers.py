@@ -15,8 +15,10 @@ from core.storage.embedded import EmbeddedPostgres, EmbeddedValkey
 class Servers:
     """Use as a context manager; `fresh` for each stack."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
-        """``durable``: a Postgres that keeps what it has confirmed, for those who kill it."""
+    def __init__(self, folder: Path, *, durable: bool = False, killable: bool = False) -> None:
+        """``durable``: a Postgres as in production. ``killable``: one that keeps what it has confirmed when it is
+        killed, though not when the machine is; that costs no wait for a disk."""
+        self._killable = killable
         self.postgres = EmbeddedPostgres(folder / "postgres", durable=durable)
         self.valkey = EmbeddedValkey(folder / "valkey")
         self._numbers = itertools.count(1)
@@ -28,6 +30,9 @@ class Servers:
             self.postgres.start()
             self.valkey.start()
             migrate(self.postgres.url)
+            if self._killable:
+                # What was handed to the kernel outlives the process: only the commit must wait for that.
+                _execute(self.postgres.admin_url, "alter role irisx set synchronous_commit = on")
         except BaseException:
             self.__exit__()
             raise

@@ -23,7 +23,7 @@ from bench.ear import PASSWORD
 from bench.servers import Servers
 from core.clock import monotonic
 
-READY_S = 30.0
+READY_S = 60.0
 
 
 class Child:
@@ -190,11 +190,21 @@ class Stack:
 
     def api(self, name: str = "api-1", *, port: int = 0, env: Mapping[str, str] | None = None) -> "Api":
         """Start an API, on a free port unless told which; returns when it answers."""
+        return self.api_of(*self.start_api(name, port=port, env=env))
+
+    def start_api(
+        self, name: str = "api-1", *, port: int = 0, env: Mapping[str, str] | None = None
+    ) -> tuple[Child, int]:
+        """Start an API and wait for nothing: its process and port are for `api_of`."""
         if not port:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-        child = self._start(name, ["-m", "api.cli", "api"], IRISX_LISTEN=f"127.0.0.1:{port}", **(env or {}))
+        command = ["-m", "api.cli", "api"]
+        return self._start(name, command, IRISX_LISTEN=f"127.0.0.1:{port}", **(env or {})), port
+
+    def api_of(self, child: Child, port: int) -> "Api":
+        """A client of an API that was started; returns when it answers."""
         api = Api(child, f"http://127.0.0.1:{port}", self)
         self._clients.append(api.client)
         return api

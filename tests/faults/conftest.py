@@ -12,8 +12,7 @@ from tests.faults.scene import Scene
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    # A Postgres that keeps what it has confirmed: some of these tests kill it.
-    with Servers(tmp_path_factory.mktemp("servers"), durable=True) as running:
+    with Servers(tmp_path_factory.mktemp("servers"), killable=True) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from bench.ear import PASSWORD
 from bench.proxy import Proxy
-from bench.stack import Child, Stack, owned, rows, wait_until
+from bench.stack import Api, Child, Stack, owned, rows, wait_until
 from core.journal import SUFFIX, Mark, read
 from tests.faults.truth import Books, Ends
 
@@ -28,6 +28,7 @@ class Scene:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.controllers: list[Child] = []
+        self._api: Api | None = None
         self._ears: list[Ends] = []
         self._proxies: list[Proxy] = []
 
@@ -39,6 +40,16 @@ class Scene:
     def ear(self) -> Ends:
         return self._ears[0]
 
+    @property
+    def api(self) -> Api:
+        assert self._api is not None, "begin(api=True)"
+        return self._api
+
+    def restart_api(self, env: Mapping[str, str] | None = None) -> None:
+        """Start it again after a kill, where its clients look for it."""
+        port = int(self.api.url.rpartition(":")[2])
+        self._api = self.stack.api(f"api-{len(self.stack.children)}", port=port, env=env)
+
     # Beginning ---------------------------------------------------------------------------------------
 
     def begin(
@@ -49,13 +60,19 @@ class Scene:
         talk: float = TALK_S,
         heartbeat: float = 2,
         env: Mapping[str, str] | None = None,
+        api: bool = False,
+        api_env: Mapping[str, str] | None = None,
     ) -> None:
         """A switch with an owner, an ear on it, and from now on ``rate`` callers a second who talk for ``talk``
-        seconds (0: for ever). ``env`` is for the controllers."""
+        seconds (0: for ever). ``env`` is for the controllers; with ``api`` there is an `api`, too."""
+        # Side by side: a program's start is mostly Python's imports.
+        started = self.stack.start_api(env=api_env) if api else None
         port = self._switch(talk, heartbeat)
         self.stack.register("sim1", f"esl://:{PASSWORD}@127.0.0.1:{port}")
         self._own(controllers, env or {})
         self.callers(rate)
+        if started is not None:
+            self._api = self.stack.api_of(*started)
 
     def begin_behind_a_proxy(self, *, rate: float, talk: float, heartbeat: float) -> Proxy:
         """The same, with a proxy between the controller and the switch (the ear hears the switch itself)."""

@@ -59,8 +59,8 @@ def test_steps_of_the_controllers_clock_cost_no_lease_no_order_and_no_record(
     scene: Scene, tmp_path: Path
 ) -> None:
     clock = SteppedClock(tmp_path, scene.stack)
-    scene.begin(controllers=2, rate=30, env=clock.env)
-    api = scene.stack.api()
+    scene.begin(controllers=2, rate=30, env=clock.env, api=True)
+    api = scene.api
     owner = owner_of(scene.stack, scene.controllers)
     fence = scene.ask("select fence from nodes")[0]["fence"]
     for seconds in (HOUR_S, -HOUR_S, 0):
@@ -95,14 +95,16 @@ def test_an_heir_whose_clock_is_wrong_doubles_nothing(scene: Scene, tmp_path: Pa
 
 def test_steps_of_the_apis_clock_end_no_session(scene: Scene, tmp_path: Path) -> None:
     clock = SteppedClock(tmp_path, scene.stack)
-    scene.begin(rate=5)
-    api = scene.stack.api(env=clock.env)
+    scene.begin(rate=5, api=True, api_env=clock.env)
+    api = scene.api
     signed = httpx.post(
         f"{api.url}/v1/auth/login", json={"email": api.email, "password": api.password, "grant": "token"}
     ).json()
     clock.step_to(-HOUR_S)
-    assert api.client.get("/v1/calls").status_code == 200, "a token is none from the future"
     hang_up_one(scene, api)
+    scene.api.child.kill()
+    scene.restart_api(clock.env)  # it remembers nobody and has to judge the token
+    assert api.client.get("/v1/calls").status_code == 200, "a token is none from the future"
     clock.step_to(HOUR_S)
     fresh = httpx.post(f"{api.url}/v1/auth/refresh", json={"refresh_token": signed["refresh_token"]})
     assert fresh.status_code == 200, "access tokens are over now, the session is not"

@@ -40,8 +40,8 @@ def restart(scene: Scene) -> None:
 
 
 def test_a_drained_switch_that_restarts_refuses_callers_as_soon_as_it_is_reached(scene: Scene) -> None:
-    scene.begin(rate=0)
-    api = scene.stack.api()
+    scene.begin(rate=0, api=True)
+    api = scene.api
     node_id, _ = node(api)
     assert not refuses(scene)
     assert api.post(f"/v1/nodes/{node_id}/drain").status_code == 200
@@ -62,8 +62,8 @@ def test_a_drained_switch_that_restarts_refuses_callers_as_soon_as_it_is_reached
 
 def test_a_switch_that_recovers_calls_refuses_callers_before_its_recovery_is_over(scene: Scene) -> None:
     """Then the comparing waits for seconds; the refusing must not."""
-    scene.begin(rate=0)
-    api = scene.stack.api()
+    scene.begin(rate=0, api=True)
+    api = scene.api
     node_id, _ = node(api)
     answer = api.client.patch(f"/v1/nodes/{node_id}", json={"settings": {"recovers_calls": "yes"}})
     assert answer.status_code == 200, answer.text
@@ -74,8 +74,8 @@ def test_a_switch_that_recovers_calls_refuses_callers_before_its_recovery_is_ove
 
 
 def test_an_heir_knows_of_a_drain_that_was_ordered_a_moment_before(scene: Scene) -> None:
-    scene.begin(controllers=2, rate=0)
-    api = scene.stack.api()
+    scene.begin(controllers=2, rate=0, api=True)
+    api = scene.api
     node_id, _ = node(api)
     wait_until(
         lambda: {one.pid for one in scene.controllers} <= present(scene.stack), "an heir stands by", 20

@@ -35,8 +35,8 @@ def told(api: Api) -> tuple[int, str, int, str]:
 
 
 def test_while_postgres_is_away_calls_go_on_and_their_facts_are_written_later(scene: Scene) -> None:
-    scene.begin()
-    api = scene.stack.api()
+    scene.begin(api=True)
+    api = scene.api
     controller = scene.controllers[0]
     scene.go_on(RATE)
     before = controller.rss()
@@ -84,8 +84,8 @@ def disk_full(pid: int) -> Iterator[None]:
 
 
 def test_a_full_disk_costs_the_journal_and_no_record_and_is_told_until_it_is_over(scene: Scene) -> None:
-    scene.begin()
-    api = scene.stack.api()
+    scene.begin(api=True)
+    api = scene.api
     scene.go_on(10)
 
     def incidents() -> list[tuple[str, bool]]:

@@ -77,13 +77,12 @@ class Dialler(threading.Thread):
 
 
 def test_viewers_of_an_api_that_is_killed_again_and_again_end_with_the_log(scene: Scene) -> None:
-    scene.begin(rate=30)
-    api = scene.stack.api()
-    port = int(api.url.rpartition(":")[2])
+    scene.begin(rate=30, api=True)
+    api = scene.api
     kinds = [SocketViewer, SocketViewer, SocketViewer, SseViewer, SseViewer]
     viewers: list[Viewer] = [kind(api.url, api.token) for kind in kinds]
     try:
-        for number in range(KILLS):
+        for _ in range(KILLS):
             seen = [viewer.seq for viewer in viewers]
             wait_until(
                 lambda seen=seen: all(
@@ -91,8 +90,8 @@ def test_viewers_of_an_api_that_is_killed_again_and_again_end_with_the_log(scene
                 ),
                 "everybody is shown what happens",
             )
-            api.child.kill()
-            api = scene.stack.api(f"api-{number + 2}", port=port)
+            scene.api.child.kill()
+            scene.restart_api()
         scene.go_on(30)
         books = scene.settled()
         head = len(books.events)
@@ -109,21 +108,20 @@ def test_viewers_of_an_api_that_is_killed_again_and_again_end_with_the_log(scene
 
 
 def test_an_order_that_is_repeated_after_the_kill_of_the_api_is_carried_out_once(scene: Scene) -> None:
-    scene.begin(rate=10)
+    scene.begin(rate=10, api=True)
     scene.esl("sim callee .* ring=0.1 answer=0.2 talk=1")
-    api = scene.stack.api()
+    api = scene.api
     (node,) = api.get("/v1/nodes")["data"]
     template = {"dial_template": "sofia/carrier/{number}@198.51.100.20:5060"}
     assert api.client.patch(f"/v1/nodes/{node['id']}", json=template).status_code == 200
-    port = int(api.url.rpartition(":")[2])
     dialler = Dialler(api)
     try:
         for number in range(KILLS):
             placed = len(dialler.placed)
             wait_until(lambda placed=placed: len(dialler.placed) >= placed + 2, "calls are placed")
             time.sleep(0.05 * number)
-            api.child.kill()
-            api = scene.stack.api(f"api-{number + 2}", port=port)
+            scene.api.child.kill()
+            scene.restart_api()
         placed = len(dialler.placed)
         wait_until(lambda: len(dialler.placed) > placed, "calls are placed again", 20)
     finally:
