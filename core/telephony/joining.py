@@ -59,11 +59,17 @@ def on_hold(leg: Leg) -> bool:
 
 def waiting_for(call: Call, leg: Leg) -> Leg | None:
     """The live leg that is apart from ``leg`` because one of the two is on hold."""
-    for other in live_legs(call):
+    living = live_legs(call)
+    uuids = {one.uuid for one in living}
+
+    def waits(held: Leg, other: Leg) -> bool:
+        # A held leg that was on its way to somebody else, who hung up, was bridged to them for a moment.
+        lost = held.other_leg not in uuids and other.other_leg == held.uuid
+        return on_hold(held) and (held.other_leg == other.uuid or lost)
+
+    for other in living:
         apart = other is not leg and not other.bridged_to and not leg.bridged_to
-        if apart and any(
-            on_hold(one) and one.other_leg == two.uuid for one, two in ((leg, other), (other, leg))
-        ):
+        if apart and (waits(leg, other) or waits(other, leg)):
             return other
     return None
 

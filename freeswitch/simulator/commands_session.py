@@ -110,7 +110,7 @@ def _my_events(listener: Listener, line: str) -> None:
     interest = listener.interest
     if listener.channel is None:
         uuid, space, _ = line[9:].partition(" ")
-        listener.channel = listener.switch.channels.get(uuid)
+        listener.channel = listener.switch.locate(uuid)
         if listener.channel is not None:
             listener.channel.holders.add(listener)
         if listener.channel is None and space:
@@ -150,7 +150,7 @@ def sendmsg(listener: Listener, message: Message) -> None:
             return
         channel = own
     else:
-        found = listener.switch.channels.get(uuid)
+        found = listener.switch.locate(uuid)
         if found is None:
             listener.reply(f"-ERR invalid session id [{uuid}]")
             return

@@ -208,6 +208,12 @@ class Switch:
         self.sps_peak_five = max(self.sps_peak_five, self._this_second)
         return channel
 
+    def locate(self, uuid: str) -> Channel | None:
+        """Return the session that a command may act on: one that has hung up is none, though it is still listed
+        (switch_core_session_locate)."""
+        channel = self.channels.get(uuid)
+        return None if channel is None or channel.down else channel
+
     def forget(self, channel: Channel) -> None:
         """Take a destroyed session out of the table."""
         if self.channels.get(channel.uuid) is channel:

@@ -23,13 +23,13 @@ from core.model.orders import Order, Outcome
 from core.model.records import Call, Leg
 from core.telephony.bonds import HOOK, is_parked, let_go
 from core.telephony.desk import Desk
-from core.telephony.joining import on_hold
+from core.telephony.joining import on_hold, waiting_for
 from core.telephony.orders import carry_out
 from freeswitch.errors import CommandRefused
 from tests.telephony.desk_of import REAL, TENANT, Lab, open_lab
 
 LATE_S = float(os.environ.get("IRISX_TEST_LATE", "0"))
-AT_ONCE = 6 if REAL else 400
+AT_ONCE = 12 if REAL else 400
 SETTLES_S = 8.0
 POLL_S = 0.1
 MOST_COMMANDS = 60
@@ -383,16 +383,15 @@ class Case:
             return "" if leg.uuid in scene.alone else "still rings"
         if not leg.parked or not await is_parked(self.lab.desk, leg.uuid):
             return "is nowhere"
-        others = [one for one in living.values() if one is not leg and leg.uuid in (one.other_leg, leg.uuid)]
+        call = self.lab.desk.board.call_of(leg.uuid)
+        waits = waiting_for(call, leg) if call is not None else None
         if on_hold(leg):
             if not self.ears.hear(leg.uuid):
                 return "is on hold without music"
-            waits = [one for one in others if one.parked and one.other_leg == leg.uuid]
-            return await self._bound(leg, waits[0]) if waits else ""
+            return await self._bound(leg, waits) if waits is not None and waits.uuid in living else ""
         if leg.uuid in scene.alone or (leg.uuid in scene.soothed and self.ears.hear(leg.uuid)):
             return ""
-        held = [one for one in others if on_hold(one) and one.other_leg == leg.uuid]
-        return "" if held else "is parked with nobody"
+        return "" if waits is not None else "is parked with nobody"
 
     async def _bound(self, one: Leg, two: Leg) -> str:
         for leg, other in ((one, two), (two, one)):
@@ -405,7 +404,7 @@ class Case:
         third one is there for it."""
         while living := self._legs(scene):
             leaving, *others = living
-            belong = [] if len(living) > 2 else [one for one in others if self._belong(leaving, one)]
+            belong = [one for one in others if len(living) == 2 and self._belong(leaving, one)]
             await self.lab.person(leaving).hang_up()
             with trio.move_on_after(SETTLES_S):
                 while await self._wrong(scene) or any(map(self.lab.desk.leg, _uuids((leaving, *belong)))):
@@ -415,10 +414,9 @@ class Case:
             return f"{_name(scene, leaving)} hung up at last, and left {left}: {await self._wrong(scene)}"
         return ""
 
-    @staticmethod
-    def _belong(one: Leg, two: Leg) -> bool:
-        waiting = (on_hold(one) and one.other_leg == two.uuid) or (on_hold(two) and two.other_leg == one.uuid)
-        return one.bridged_to == two.uuid or (waiting and one.parked and two.parked)
+    def _belong(self, one: Leg, two: Leg) -> bool:
+        call = self.lab.desk.board.call_of(one.uuid)
+        return one.bridged_to == two.uuid or (call is not None and waiting_for(call, one) == two)
 
 
 def _uuids(legs: Iterable[Leg]) -> set[str]:

@@ -42,7 +42,7 @@ def uuid_bridge(call: Call) -> str:
     words = call.words()
     if len(words) != 2:
         return "-USAGE: <uuid> <other_uuid>\n"
-    first, second = (call.switch.channels.get(word) for word in words)
+    first, second = (call.switch.locate(word) for word in words)
     if first is None or second is None or first is second or not joining.join(first, second):
         return "-ERR Invalid uuid\n"
     return f"+OK {words[1]}\n"

@@ -18,7 +18,7 @@ def record(call: Call) -> str:
     words = split_words(call.argument, 5)
     if len(words) < 3:
         return _RECORD_USAGE
-    channel = call.switch.channels.get(words[0])
+    channel = call.switch.locate(words[0])
     if channel is None:
         return "-ERR Cannot locate session!\n"
     verb, path = words[1].lower(), words[2]
@@ -61,7 +61,7 @@ def audio(call: Call) -> str:
     words = call.words(5)
     if len(words) < 2:
         return _AUDIO_USAGE
-    channel = call.switch.channels.get(words[0])
+    channel = call.switch.locate(words[0])
     if channel is None:
         return "-ERR No such channel!\n"
     if words[1].lower() == "stop":
@@ -103,7 +103,7 @@ def displace(call: Call) -> str:
     words = call.words(5)
     if len(words) < 3:
         return "-USAGE: <uuid> [start|stop] <path> [<limit>] [mux]\n"
-    channel = call.switch.channels.get(words[0])
+    channel = call.switch.locate(words[0])
     if channel is None:
         return "-ERR Cannot locate session!\n"
     if words[1].lower() == "start":
@@ -123,7 +123,7 @@ def displace(call: Call) -> str:
 def buglist(call: Call) -> str:
     if not call.argument:
         return "-USAGE: <uuid>\n"
-    channel = call.switch.channels.get(call.argument.strip())
+    channel = call.switch.locate(call.argument.strip())
     if channel is None:
         return ""
     bugs = [("session_record", path) for path in channel.recordings] + [*channel.bugs.items()]
@@ -139,7 +139,7 @@ def media_reneg(call: Call) -> str:
     uuid, _, _ = call.argument.partition(" ")
     if not uuid:
         return "-USAGE: <uuid>[ <codec_string>]\n-ERR Operation Failed\n"
-    channel = call.switch.channels.get(uuid)
+    channel = call.switch.locate(uuid)
     if channel is None or not channel.answered:
         return "-ERR Operation Failed\n"
     reoffer(channel)

@@ -64,7 +64,7 @@ def minor(call: Call) -> str:
     words = call.words()
     if len(words) < least:
         return usage
-    channel = call.switch.channels.get(words[0]) if words else None
+    channel = call.switch.locate(words[0]) if words else None
     if channel is None:
         return missing.format(words[0] if words else "")
     act(channel, call.argument.partition(" ")[2])

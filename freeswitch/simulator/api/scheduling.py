@@ -40,7 +40,7 @@ def sched_hangup(call: Call) -> str:
     if not words:
         return "-USAGE: [+]<time> <uuid> [<cause>]\n"
     switch = call.switch
-    channel = switch.channels.get(words[1]) if len(words) > 1 else None
+    channel = switch.locate(words[1]) if len(words) > 1 else None
     if channel is None:
         return "-ERR No such channel!\n"
     cause = private.cause_of(words[2]) if len(words) > 2 else "ALLOTTED_TIMEOUT"
@@ -54,11 +54,11 @@ def sched_transfer(call: Call) -> str:
     if len(words) < 3:
         return "-USAGE: [+]<time> <uuid> <extension> [<dialplan>] [<context>]\n"
     switch = call.switch
-    if words[1] not in switch.channels:
+    if switch.locate(words[1]) is None:
         return "-ERR No such channel!\n"
 
     def move() -> None:
-        found = switch.channels.get(words[1])
+        found = switch.locate(words[1])
         if found is not None:
             transfer.go(
                 found, words[2], words[3] if len(words) > 3 else "", words[4] if len(words) > 4 else ""

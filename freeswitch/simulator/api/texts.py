@@ -56,7 +56,7 @@ def _of_channel(call: Call) -> tuple[Channel | None, str]:
     if not call.argument.startswith("uuid:"):
         return None, call.argument
     uuid, _, text = call.argument[5:].partition(" ")
-    return call.switch.channels.get(uuid), text
+    return call.switch.locate(uuid), text
 
 
 @command("eval")

@@ -12,7 +12,7 @@ NO_CHANNEL = "-ERR No such channel!\n"
 
 
 def _channel(call: Call, uuid: str) -> Channel | None:
-    return call.switch.channels.get(uuid)
+    return call.switch.locate(uuid)
 
 
 @command("uuid_kill")
