@@ -33,12 +33,13 @@ _MOST_TOKENS = 1000
 
 
 class Ask(Struct, frozen=True):
-    """A request to a provider. At most one of ``json`` and ``form`` is its body."""
+    """A request to a provider. At most one of ``json``, ``form`` and ``content`` is its body."""
 
     method: str
     url: str
     json: Any = None
     form: Mapping[str, str | list[str]] | None = None
+    content: bytes | None = None
     headers: Mapping[str, str] = {}
     login: tuple[str, str] | None = None
     """User and password of HTTP basic authentication."""
@@ -87,11 +88,11 @@ class OverHttp(Channel):
     async def send(self, account: Account, message: Outbound, tools: Tools) -> Sent:
         message = await self._reachable(account, message, tools)
         ask = self.wire.submission(account.settings, message, tools.now_us())
-        answer = await self._ask(account, ask, tools)
+        answer = await self.ask(account, ask, tools)
         return self.wire.sent(message, answer.status_code, answer.content, retry_after_s(answer))
 
     async def check(self, account: Account, tools: Tools) -> str:
-        answer = await self._ask(account, self.wire.probe(account.settings, tools.now_us()), tools)
+        answer = await self.ask(account, self.wire.probe(account.settings, tools.now_us()), tools)
         if answer.status_code != 200:
             raise failure(self.wire.TITLE, answer.status_code, "", {}, retry_after_s(answer))
         try:
@@ -121,7 +122,8 @@ class OverHttp(Channel):
         files = tuple([await placed(file) for file in message.files])
         return msgspec.structs.replace(message, content=content, files=files)
 
-    async def _ask(self, account: Account, ask: Ask, tools: Tools) -> httpx.Response:
+    async def ask(self, account: Account, ask: Ask, tools: Tools) -> httpx.Response:
+        """The answer to a request, with the account's credentials."""
         way = self.wire.token(account.settings)
         if way is None:
             return await _call(tools, ask)
@@ -171,4 +173,6 @@ async def _call(tools: Tools, ask: Ask, bearer: str = "") -> httpx.Response:
         more["json"] = ask.json
     elif ask.form is not None:
         more["data"] = dict(ask.form)
+    elif ask.content is not None:
+        more["content"] = ask.content
     return await call(tools.http, ask.method, ask.url, **more)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from irisx_channels.sms.bandwidth.fake import FakeBandwidth
 from irisx_channels.sms.plivo.fake import FakePlivo
 from irisx_channels.sms.telnyx.fake import FakeTelnyx
 from irisx_channels.sms.twilio.fake import FakeTwilio
@@ -15,6 +16,7 @@ NOW_S = 1_700_000_000.0
 PERSON = "+15005550001"
 
 FAKES: dict[str, type[Fake]] = {
+    "bandwidth": FakeBandwidth,
     "plivo": FakePlivo,
     "telnyx": FakeTelnyx,
     "twilio": FakeTwilio,
