@@ -164,6 +164,10 @@ class Scene:
         """Calls that are live in the store."""
         return int(self.ask("select count(*) as n from calls where live")[0]["n"])
 
+    def fence(self) -> int:
+        """The newest fencing token: it grows whenever somebody takes the switch over."""
+        return int(self.ask("select fence from nodes")[0]["fence"])
+
     def switch_status(self) -> dict[str, Any]:
         """What the switch's owner reported last."""
         found: dict[str, Any] = msgspec.json.decode(

@@ -62,13 +62,13 @@ def test_steps_of_the_controllers_clock_cost_no_lease_no_order_and_no_record(
     scene.begin(controllers=2, rate=30, env=clock.env, api=True)
     api = scene.api
     owner = owner_of(scene.stack, scene.controllers)
-    fence = scene.ask("select fence from nodes")[0]["fence"]
+    fence = scene.fence()
     for seconds in (HOUR_S, -HOUR_S, 0):
         clock.step_to(seconds)
         scene.go_on(50)
         hang_up_one(scene, api)
         assert owner_pid(scene.stack) == owner.pid
-    assert scene.ask("select fence from nodes")[0]["fence"] == fence, "ownership never changed hands"
+    assert scene.fence() == fence, "ownership never changed hands"
     scene.settled().check(scene.ear)
     check_times(scene)
 

@@ -89,6 +89,7 @@ def test_the_kill_of_the_controller_while_postgres_is_away_loses_nothing_it_had_
 def test_the_kill_of_valkey_stops_no_record(scene: Scene) -> None:
     scene.begin()
     scene.go_on(30)
+    fence = scene.fence()
     valkey = scene.stack.valkey
     os.kill(valkey.pid, signal.SIGKILL)
     wait_until(lambda: not valkey.running, "Valkey is dead", 10)
@@ -97,6 +98,7 @@ def test_the_kill_of_valkey_stops_no_record(scene: Scene) -> None:
     valkey.start()
     scene.go_on(60)
     scene.settled().check(scene.ear)
+    assert scene.fence() == fence, "nobody took the silence of Valkey for the loss of the switch"
 
 
 def test_a_flushed_valkey_changes_no_owner_and_no_record(scene: Scene) -> None:
