@@ -41,6 +41,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """Free text only within so many seconds after the receiver's last message; 0 for always."""
     idempotent: bool = False
     """The provider recognises a repetition by `Outbound.id`: an unknown outcome may be tried again."""
+    idempotent_s: int = 0
+    """For how many seconds after the first try it does; 0 for always."""
     segments: Literal["", "sms"] = ""
     """How a text is counted and paid."""
     starts: bool = True

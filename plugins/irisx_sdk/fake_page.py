@@ -45,7 +45,8 @@ async def control(fake: Fake, call: Call) -> Answer | None:
 
 async def _say(fake: Fake, call: Call) -> Answer:
     try:
-        as_form = call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        # (by the body: curl calls everything a form)
+        as_form = not call.body.lstrip().startswith(b"{")
         given: dict[str, Any] = call.form() if as_form else call.json()
         sender, text = str(given.pop("sender")), str(given.pop("text"))
         ended = await fake.write(sender, text, **given)

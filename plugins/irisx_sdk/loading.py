@@ -66,8 +66,10 @@ def _load(point: EntryPoint, hooks: pluggy.PluginManager, taken: set[str]) -> Pl
         hooks.register(loaded, name=name)
         hooks.check_pending()
         channels = _channels(hooks, loaded)
+        names = set(taken)
         for channel in channels:
-            _usable(channel, taken)
+            _usable(channel, names)
+            names.add(channel.name)
     except Exception as error:  # noqa: BLE001 - a stranger's code; it is named, and the rest goes on
         if loaded is not None and hooks.is_registered(loaded):
             hooks.unregister(loaded)

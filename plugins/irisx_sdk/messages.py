@@ -49,6 +49,8 @@ class Text(Struct, frozen=True, tag="text", omit_defaults=True):
 
     text: str
     html: str = ""
+    fresh: str = ""
+    """The words of ``text`` that are new, without what it quotes of earlier messages (mail); empty when all are."""
 
 
 class Media(Struct, frozen=True, tag="media", omit_defaults=True):
@@ -181,6 +183,9 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
     """The provider's id of the message that this one answers."""
     references: tuple[str, ...] = ()
     """Older ids of the same exchange, oldest first (mail)."""
+    reference: str = ""
+    """`Outbound.id` of the message of ours that this one answers, where it came back to us (mail). Look it up first,
+    and among the same tenant's messages only: anybody can write anything there."""
     subject: str = ""
     also_to: tuple[Address, ...] = ()
     """Who else got it."""

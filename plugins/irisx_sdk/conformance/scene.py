@@ -1,6 +1,7 @@
 """Where the checks take place: the fake, a platform in miniature, and a list of what was found."""
 
 import contextlib
+import inspect
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
@@ -115,11 +116,21 @@ class Scene:
             held, remarks = False, [str(reason)]
         except Exception as error:  # noqa: BLE001 - a stranger's code: its mistakes are what we look for
             self.errors.append(error)
-            held, remarks = False, [f"raised {type(error).__name__} ({_place(error)}): {str(error)[:200]}"]
+            held, remarks = (
+                False,
+                [f"raised {type(error).__name__} ({self.place(error)}): {str(error)[:200]}"],
+            )
         check = Check(name, held, "; ".join(remarks))
         self._checks.append(check)
         if self._told is not None:
             self._told(check)
+
+    def place(self, error: BaseException) -> str:
+        """File and line: the last ones that are the channel's or the fake's own, if any are."""
+        frames = list(traceback.extract_tb(error.__traceback__))
+        homes = {inspect.getfile(type(part)).rpartition("/")[0] for part in (self.channel, self.fake)}
+        frames = [one for one in frames if one.filename.rpartition("/")[0] in homes] or frames
+        return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
 
     def report(self) -> Report:
         """Everything so far."""
@@ -217,7 +228,7 @@ class Scene:
             self.errors.append(error)
         new = self.fake.sent[before:]
         if failure is not None and not isinstance(failure, ChannelError):
-            text = f"send raised {type(failure).__name__} ({_place(failure)}), which is no error of the SDK"
+            text = f"on {backend} send raised {type(failure).__name__} ({self.place(failure)}), no error of the SDK"
             raise Broken(text) from failure
         return Outcome(sent, failure, len(new), "".join(one.text for one in new))
 
@@ -271,11 +282,6 @@ def with_wrong(settings: Any, *names: str) -> Any:
         middle = len(value) // 2
         changes[name] = value[:middle] + ("b" if value[middle] in "aA" else "a") + value[middle + 1 :]
     return msgspec.structs.replace(settings, **changes)
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
 
 
 MARK = "kitmark7Q"
