@@ -14,7 +14,18 @@ from urllib.parse import parse_qsl, quote
 import msgspec
 
 from irisx_channels.sms import words
-from irisx_sdk import Address, File, Inbound, Malformed, Media, Parsed, Preference, Reply, Request, Text
+from irisx_sdk import (
+    Address,
+    File,
+    Inbound,
+    Malformed,
+    Media,
+    Parsed,
+    Preference,
+    Reply,
+    Request,
+    Text,
+)
 
 REFERENCE = "irisx-message"
 """The query parameter of a receipt's address that carries `Outbound.id`, for providers that give nothing back."""
@@ -204,6 +215,13 @@ def came(
         told = {"stop": False, "start": True}.get(wish or "")
     preferences = () if told is None else (wants(message_id, sender, recipient, told, sent_us),)
     return Parsed(messages=(message,), preferences=preferences, reply=reply or Reply())
+
+
+def strange(
+    message_id: str, sender: Address, recipient: Address | None, kind: str, *, sent_us: int = 0
+) -> Parsed:
+    """Something that no person wrote and nobody can read here: a ring tone, a setting for a handset."""
+    return Parsed(messages=(Inbound(message_id, sender, Unsupported(kind), recipient, sent_us),))
 
 
 def wants(

@@ -3,7 +3,9 @@
 from typing import Any
 
 from irisx_channels.sms.bandwidth.fake import FakeBandwidth
+from irisx_channels.sms.messagebird.fake import FakeMessageBird
 from irisx_channels.sms.plivo.fake import FakePlivo
+from irisx_channels.sms.sinch.fake import FakeSinch
 from irisx_channels.sms.telnyx.fake import FakeTelnyx
 from irisx_channels.sms.twilio.fake import FakeTwilio
 from irisx_channels.sms.vonage.fake import FakeVonage
@@ -17,7 +19,9 @@ PERSON = "+15005550001"
 
 FAKES: dict[str, type[Fake]] = {
     "bandwidth": FakeBandwidth,
+    "messagebird": FakeMessageBird,
     "plivo": FakePlivo,
+    "sinch": FakeSinch,
     "telnyx": FakeTelnyx,
     "twilio": FakeTwilio,
     "vonage": FakeVonage,

@@ -106,7 +106,7 @@ async def test_a_text_is_sent_and_its_receipts_lead_to_delivered(name: str) -> N
     (message,) = fake.sent
     assert (message.to.lstrip("+"), message.text) == (PERSON[1:], "Hello, wörld")
     assert sent.ids == (message.id,)
-    assert (sent.state, sent.segments) == ("queued", 1)
+    assert sent.state in ("queued", "sent") and sent.segments == 1
     states = []
     for state in fake.life:
         for delivery in fake.receipt(message, state):

@@ -11,7 +11,7 @@ import msgspec
 from irisx_channels.sms import numbers, reading, segments
 from irisx_channels.sms.outcomes import failure, receipt
 from irisx_channels.sms.vonage.codes import CLASSIC_CODES, CLASSIC_STATES, RECEIPT_CODES
-from irisx_sdk import Malformed, Outbound, OutcomeUnknown, Parsed, Piece, Sent, Unsupported
+from irisx_sdk import Malformed, Outbound, OutcomeUnknown, Parsed, Piece, Sent
 
 
 def form(to: str, sender: str, text: str, message: Outbound) -> dict[str, str | list[str]]:
@@ -45,11 +45,10 @@ def parse(fields: Mapping[str, str]) -> Parsed:
     ours = fields.get("to", "")
     sent_us = reading.time_us(fields.get("message-timestamp", ""))
     recipient = numbers.address(ours, plus=False) if ours else None
+    if fields.get("type") == "binary":
+        return reading.strange(name, sender, recipient, "binary", sent_us=sent_us)
     parsed = reading.came(name, sender, recipient, fields.get("text", ""), sent_us=sent_us)
     (message,) = parsed.messages
-    if fields.get("type") == "binary":
-        # (a ring tone, a settings message: nothing that a person wrote)
-        return Parsed(messages=(msgspec.structs.replace(message, content=Unsupported("binary")),))
     if fields.get("concat") != "true":
         return parsed
     number, total = (reading.whole(fields.get(f"concat-{what}", "")) for what in ("part", "total"))
