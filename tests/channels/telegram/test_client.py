@@ -377,7 +377,8 @@ class Platform:
 @contextlib.asynccontextmanager
 async def listening(fake: FakeTelegram, platform: Platform) -> AsyncIterator[None]:
     """The channel holds its connection for as long as the block lasts."""
-    async with trio.open_nursery() as nursery, listening(fake, platform):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(CHANNEL.listen, account(fake), platform.tools, platform.deliver)
         yield
         nursery.cancel_scope.cancel()
 
