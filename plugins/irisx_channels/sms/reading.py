@@ -25,6 +25,7 @@ from irisx_sdk import (
     Reply,
     Request,
     Text,
+    Unsupported,
 )
 
 REFERENCE = "irisx-message"
