@@ -74,6 +74,14 @@ def waiting_for(call: Call, leg: Leg) -> Leg | None:
     return None
 
 
+async def listens(desk: Desk, leg: Leg) -> bool:
+    """Whether this leg listens to a call: nothing that it is told to play is heard before that is over."""
+    if leg.bridged_to or leg.parked or leg.conference:
+        return False
+    running = await desk.api(commands.uuid_getvar(leg.uuid, "current_application"))
+    return running.strip() == "eavesdrop"
+
+
 def fresh(desk: Desk, *uuids: str) -> list[Leg]:
     """Legs as they are now. Raises `Conflict` when one of them has ended."""
     legs = [desk.leg(uuid) for uuid in uuids]

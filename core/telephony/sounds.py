@@ -9,7 +9,7 @@ from core.telephony import values
 from core.telephony.actions import Result, answered_leg, the_leg
 from core.telephony.bonds import set_all
 from core.telephony.desk import Desk, wish
-from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, live_legs, on_hold
+from core.telephony.joining import HAPPENS_S, HOLD_MUSIC, about, listens, live_legs, on_hold
 from core.telephony.watch import OutOfReach, Watch
 from freeswitch import commands
 
@@ -64,6 +64,8 @@ async def play(desk: Desk, call: Call, order: Order) -> Result:
     path = values.sound(order.args.get("path"), folders)
     if path.startswith("/") and (await desk.api(f"file_exists {path}")).strip() != "true":
         raise Conflict("the switch has no such file", code="no_such_file")
+    if await listens(desk, leg):
+        raise Conflict("the leg does not take sounds now", code="not_playable")
     # What an earlier application of this leg had to say is not about this one.
     await set_all(desk, (leg.uuid,), **{ANSWER: ""})
     with desk.watches.on(leg.uuid) as watch:
@@ -91,7 +93,7 @@ async def _begun(desk: Desk, watch: Watch, leg: str, path: str) -> None:
             said = (await desk.api(commands.uuid_getvar(leg, ANSWER))).strip()
             if said in ("FILE NOT FOUND", "PLAYBACK ERROR"):
                 raise Conflict(f"the switch cannot play this: {said.lower()}", code="not_playable") from None
-    # A leg that runs something else (it listens to a call) takes no sounds. Nor shall it later, when nobody expects it.
+    # A leg that runs something else takes no sounds. Nor shall it later, when nobody expects it.
     await desk.api(commands.uuid_break(leg))
     raise Conflict("the leg does not take sounds now", code="not_playable")
 
