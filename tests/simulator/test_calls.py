@@ -212,3 +212,97 @@ def test_thousands_of_live_calls_cost_no_timers() -> None:
     bench.run(2)
     assert len(bench.switch.channels) == 2000
     assert len(bench.switch.threads) < 50
+
+
+def _bridged(bench: Bench, peer: Peer) -> tuple[Channel, Channel]:
+    one, two = _answered(bench), _answered(bench)
+    peer.api(f"uuid_bridge {one.uuid} {two.uuid}")
+    bench.run(0.3)
+    assert one.partner is two
+    return one, two
+
+
+def test_a_leg_that_is_told_to_park_where_it_is_parked_sleeps_until_it_is_bridged() -> None:
+    bench = Bench()
+    peer = bench.connect(
+        subscribe="plain CHANNEL_PARK CHANNEL_UNPARK CHANNEL_HANGUP CHANNEL_BRIDGE PLAYBACK_START"
+    )
+    one, two = _bridged(bench, peer)
+    for leg in (one, two):
+        peer.api(f"uuid_setvar {leg.uuid} park_after_bridge true")
+    peer.api(f"uuid_park {one.uuid}")
+    bench.run(0.3)
+    peer.events()
+    assert peer.api(f"uuid_park {one.uuid}") == "+OK\n"
+    bench.run(0.3)
+    assert _names(peer.events()) == ["CHANNEL_UNPARK"]
+    peer.api(f"uuid_broadcast {one.uuid} tone_stream://%(1000,0,440)")
+    bench.run(0.3)
+    assert peer.events() == []
+    assert not one.down
+    peer.api(f"uuid_bridge {one.uuid} {two.uuid}")
+    bench.run(0.3)
+    assert "CHANNEL_BRIDGE" in _names(peer.events())
+
+
+def test_a_command_reaches_no_leg_that_has_hung_up_although_it_is_still_there() -> None:
+    bench = Bench()
+    peer = bench.connect()
+    leg = _answered(bench)
+    assert peer.api(f"uuid_kill {leg.uuid}") == "+OK\n"
+    assert peer.api(f"uuid_exists {leg.uuid}") == "true"
+    for line in (f"uuid_setvar {leg.uuid} a b", f"uuid_getvar {leg.uuid} a", f"uuid_kill {leg.uuid}"):
+        assert peer.api(line) == "-ERR No such channel!\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "state"),
+    [("", ""), ("park_after_bridge", "CHANNEL_PARK"), ("uuid_bridge_park_on_cancel", "CHANNEL_PARK")],
+)
+def test_who_is_joined_with_somebody_who_hangs_up_on_the_way_is_parked_only_if_told_so(
+    variable: str, state: str
+) -> None:
+    bench = Bench()
+    peer = bench.connect(subscribe="plain CHANNEL_PARK CHANNEL_BRIDGE CHANNEL_HANGUP")
+    first, second = _answered(bench), _answered(bench)
+    peer.events()
+    if variable:
+        peer.api(f"uuid_setvar {first.uuid} {variable} true")
+    peer.api(f"uuid_bridge {first.uuid} {second.uuid}")
+    # (before the first one looks for it, or while it waits for it)
+    bench.run(0 if variable != "uuid_bridge_park_on_cancel" else 0.02)
+    peer.api(f"uuid_kill {second.uuid}")
+    bench.run(0.5)
+    assert first.down == (not state)
+    assert _names(peer.events(), first.uuid) == [state or "CHANNEL_HANGUP"]
+
+
+def test_who_waits_to_be_joined_by_somebody_who_hung_up_waits_for_ever() -> None:
+    bench = Bench()
+    peer = bench.connect(subscribe="plain CHANNEL_PARK CHANNEL_BRIDGE CHANNEL_HANGUP")
+    first, second = _answered(bench), _answered(bench)
+    peer.events()
+    peer.api(f"uuid_bridge {first.uuid} {second.uuid}")
+    peer.api(f"uuid_kill {first.uuid}")
+    bench.run(60)
+    assert not second.down
+    assert _names(peer.events(), second.uuid) == []
+    peer.api(f"uuid_park {second.uuid}")
+    bench.run(0.3)
+    assert _names(peer.events(), second.uuid) == ["CHANNEL_PARK"]
+
+
+def test_a_leg_that_is_sent_elsewhere_in_the_moment_of_its_bridge_ends_it() -> None:
+    bench = Bench()
+    peer = bench.connect(subscribe="plain CHANNEL_PARK CHANNEL_BRIDGE CHANNEL_UNBRIDGE")
+    one, two = _answered(bench), _answered(bench)
+    for leg in (one, two):
+        peer.api(f"uuid_setvar {leg.uuid} park_after_bridge true")
+    peer.api(f"uuid_bridge {one.uuid} {two.uuid}")
+    while one.partner is None:
+        bench.run(0.001)
+    peer.events()
+    peer.api(f"uuid_park {two.uuid}")
+    bench.run(0.3)
+    told = [name for name in _names(peer.events()) if name != "CHANNEL_BRIDGE"]
+    assert sorted(told) == ["CHANNEL_PARK", "CHANNEL_PARK", "CHANNEL_UNBRIDGE"]

@@ -4,7 +4,8 @@ import pytest
 import trio
 
 from core.model.records import Leg
-from core.telephony import joining
+from core.telephony import bonds, consult, joining
+from core.telephony.bonds import HOOK, unbind
 from core.telephony.desk import Desk
 from tests.telephony import phones
 from tests.telephony.desk_of import Lab, open_lab
@@ -336,7 +337,7 @@ async def test_who_hangs_up_just_after_being_joined_leaves_nobody_behind(
 ) -> None:
     async with open_lab() as lab:
         customer, agent, third = await _consulting(lab)
-        paired = joining.pair_up
+        paired = bonds.pair_up
 
         async def late(desk: Desk, one: Leg, two: Leg) -> None:
             await lab.person(third).hang_up()
@@ -345,3 +346,39 @@ async def test_who_hangs_up_just_after_being_joined_leaves_nobody_behind(
         monkeypatch.setattr(joining, "pair_up", late)
         await lab.give("call.transfer_complete", lab.call(customer))
         await lab.ended(customer, agent, third)
+
+
+async def test_an_heir_ties_those_together_whom_a_dead_controller_had_parted() -> None:
+    async with open_lab() as lab:
+        customer, agent = await lab.talk()
+        await lab.done("call.hold", customer)
+        # As a transfer leaves them in the moment before its third leg is dialled.
+        await unbind(lab.desk, customer, agent)
+        await lab.hand_over()
+        with trio.fail_after(3):
+            while not (await lab.desk.api(f"uuid_getvar {agent.uuid} {HOOK}")).startswith("uuid_kill"):
+                await trio.sleep(0.02)
+        await lab.person(agent).hang_up()
+        await lab.ended(customer, agent)
+
+
+async def test_who_leaves_while_the_other_one_is_on_its_way_to_somebody_who_hangs_up_leaves_music(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_lab() as lab:
+        customer, agent, third = await _consulting(lab)
+        joined = joining.join
+
+        async def late(desk: Desk, one: Leg, two: Leg, *, pair: bool = True) -> None:
+            for leaving in (agent, third):
+                await lab.person(leaving).hang_up()
+            await lab.ended(agent, third)
+            lab.desk.changes.clear()
+            await joined(desk, one, two, pair=pair)
+
+        monkeypatch.setattr(consult, "join", late)
+        await lab.refused("leg_ended", "call.transfer_complete", lab.call(customer))
+        await lab.told_of("call.playback_started")
+        await lab.hears(customer, phones.MUSIC)
+        assert lab.leg(customer).held_since_us
+        assert lab.leg(customer).parked

@@ -1,7 +1,9 @@
 """Placing calls: what is known when the order is done, and why a call did not come about."""
 
 import pytest
+import trio
 
+from core.telephony import dialling
 from tests.telephony import phones
 from tests.telephony.desk_of import TENANT, open_lab
 
@@ -175,3 +177,18 @@ async def test_early_sound_of_the_far_side_is_no_answer() -> None:
         leg = await lab.leg_when(str(result["leg"]), lambda one: one.state == "early")
         assert not leg.parked
         await lab.leg_when(leg, lambda one: one.parked)
+
+
+@pytest.mark.parametrize("to", ["300", "101"])
+async def test_a_leg_that_was_not_seen_in_time_is_ended_and_rings_for_nobody(
+    monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.setattr(dialling, "CREATED_S", 0.3)
+    async with open_lab() as lab:
+        lab.desk.deaf = True
+        await lab.refused("outcome_unknown", "call.originate", to=to, status="unknown")
+        with trio.fail_after(5):
+            while await lab.desk.switch.channels():
+                await trio.sleep(0.05)
+        lab.desk.deaf = False
+        await lab.desk.resync("heard again")
