@@ -1,6 +1,8 @@
 """Mail: by SMTP, through six providers, and in through webhooks, IMAP and a server of our own."""
 
 from irisx_channels.email.mailgun.client import Mailgun
+from irisx_channels.email.postmark.client import Postmark
+from irisx_channels.email.sendgrid.client import SendGrid
 from irisx_sdk import Channel
 
-CHANNELS: tuple[Channel, ...] = (Mailgun(),)
+CHANNELS: tuple[Channel, ...] = (SendGrid(), Mailgun(), Postmark())

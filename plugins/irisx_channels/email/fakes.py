@@ -82,10 +82,14 @@ def address_of(text: str) -> str:
 
 
 def form(
-    fields: dict[str, str], files: Sequence[tuple[str, tuple[str, bytes, str]]], *, encoding: str = "utf-8"
+    fields: dict[str, str],
+    files: Sequence[tuple[str, tuple[str, bytes, str]]],
+    *,
+    encoding: str = "utf-8",
+    multipart: bool = False,
 ) -> tuple[bytes, str]:
     """A form's body and media type: urlencoded, or multipart when there are files."""
-    if not files:
+    if not files and not multipart:
         body = urlencode(fields, encoding=encoding, errors="replace").encode()
         return body, "application/x-www-form-urlencoded"
     boundary = "----fakeformboundary7MA4YWxkTrZu0gW"

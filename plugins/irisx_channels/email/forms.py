@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import multipart
 from msgspec import Struct
 
+from irisx_channels import lenient
 from irisx_channels.email import words
 from irisx_channels.email.mail import MAX_FILES
 from irisx_channels.email.mime import file_name, keeps_words
@@ -94,3 +95,30 @@ def headers(value: object) -> tuple[tuple[str, str], ...]:
             name, said = one
             found.append((name, said if keeps_words(name) else words.header(said)))
     return tuple(found)
+
+
+def query(url: str) -> list[tuple[str, str]]:
+    """The fields of an address's query; too many are none."""
+    try:
+        return parse_qsl(
+            url.partition("?")[2].partition("#")[0], keep_blank_values=True, max_num_fields=MAX_FIELDS
+        )
+    except ValueError:
+        return []
+
+
+def json_object(raw: bytes) -> dict[str, object]:
+    """The object in a field; empty for anything else."""
+    try:
+        return lenient.document(raw)
+    except Malformed:
+        return {}
+
+
+def json_list(raw: bytes) -> list[lenient.Json]:
+    """The objects of a list that is the whole body. Raises `Malformed` when it is none, or holds no objects."""
+    whole = lenient.document(b'{"all":' + raw + b"}")
+    found = lenient.parts(whole, "all")
+    if not found or set(whole) != {"all"}:
+        raise Malformed("the body is not a list of objects")
+    return found

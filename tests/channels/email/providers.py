@@ -3,6 +3,8 @@
 from typing import Any
 
 from irisx_channels.email.mailgun.fake import FakeMailgun
+from irisx_channels.email.postmark.fake import FakePostmark
+from irisx_channels.email.sendgrid.fake import FakeSendGrid
 from irisx_sdk import Address, NeedsKey, Outbound, Parsed, Request, Text
 from irisx_sdk.fake import Fake
 from irisx_sdk.testing import account
@@ -10,7 +12,7 @@ from tests.channels.email.mails import HOOK, NOW_S
 
 PERSON = "kim@customer.example"
 
-FAKES: dict[str, type[Fake]] = {"mailgun": FakeMailgun}
+FAKES: dict[str, type[Fake]] = {"mailgun": FakeMailgun, "sendgrid": FakeSendGrid, "postmark": FakePostmark}
 
 
 def made(name: str) -> Any:
