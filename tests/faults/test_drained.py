@@ -82,7 +82,8 @@ def test_an_heir_knows_of_a_drain_that_was_ordered_a_moment_before(scene: Scene)
     )
     dead = owner_of(scene.stack, scene.controllers)
     assert api.post(f"/v1/nodes/{node_id}/drain").status_code == 200
-    dead.kill()
-    restart(scene)
+    # It hands over at once: sooner than the heir looks again at how the switches are described.
+    dead.ask_to_stop()
     wait_until(lambda: owner_pid(scene.stack) not in (0, dead.pid), "an heir owns the switch", 10)
+    restart(scene)
     wait_until(lambda: refuses(scene), "callers are refused again", AT_ONCE_S, every_s=POLL_S)
