@@ -3,6 +3,7 @@
 from irisx_channels.email.mailgun.client import Mailgun
 from irisx_channels.email.postmark.client import Postmark
 from irisx_channels.email.sendgrid.client import SendGrid
+from irisx_channels.email.sparkpost.client import SparkPost
 from irisx_sdk import Channel
 
-CHANNELS: tuple[Channel, ...] = (SendGrid(), Mailgun(), Postmark())
+CHANNELS: tuple[Channel, ...] = (SendGrid(), Mailgun(), Postmark(), SparkPost())

@@ -5,6 +5,7 @@ from typing import Any
 from irisx_channels.email.mailgun.fake import FakeMailgun
 from irisx_channels.email.postmark.fake import FakePostmark
 from irisx_channels.email.sendgrid.fake import FakeSendGrid
+from irisx_channels.email.sparkpost.fake import FakeSparkPost
 from irisx_sdk import Address, NeedsKey, Outbound, Parsed, Request, Text
 from irisx_sdk.fake import Fake
 from irisx_sdk.testing import account
@@ -12,7 +13,12 @@ from tests.channels.email.mails import HOOK, NOW_S
 
 PERSON = "kim@customer.example"
 
-FAKES: dict[str, type[Fake]] = {"mailgun": FakeMailgun, "sendgrid": FakeSendGrid, "postmark": FakePostmark}
+FAKES: dict[str, type[Fake]] = {
+    "mailgun": FakeMailgun,
+    "sendgrid": FakeSendGrid,
+    "postmark": FakePostmark,
+    "sparkpost": FakeSparkPost,
+}
 
 
 def made(name: str) -> Any:
