@@ -44,6 +44,7 @@ REFUSED: dict[str, str] = {
     "too_many_emoji": "the message has as many different reactions as Slack allows",
     "too_many_reactions": "the message has as many reactions as Slack allows",
     "invalid_name": "Slack knows no such sign",
+    "invalid_arguments": "Slack does not accept the request",
     "file_not_found": "Slack no longer has the file",
 }
 """Pointless to try again."""
@@ -61,7 +62,6 @@ MISCONFIGURED: dict[str, str] = {
     "ekm_access_denied": "the workspace's administrators suspended posting",
     "org_login_required": "the workspace is being moved to an organisation",
     "team_access_not_granted": "the app is not installed in this workspace",
-    "invalid_arguments": "Slack does not accept the request",
     "link_disabled": "Socket Mode is switched off for the app",
 }
 """Nothing works until a person changes the account."""

@@ -173,6 +173,10 @@ class FakeSlack(WebApi):
         body = {"token": "x", "type": "url_verification", "challenge": challenge}
         return self._request(msgspec.json.encode(body), "application/json")
 
+    def signed(self, body: bytes) -> Delivery:
+        """Any body, signed."""
+        return self._request(body, "application/json")
+
     # How the app learns of it ---------------------------------------------------------------------------------------
 
     def event(self, event: Json) -> list[Delivery]:
