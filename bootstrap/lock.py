@@ -51,8 +51,13 @@ def section(kind: str) -> str:
     raise BootstrapError(f"requirements.lock has no section {kind!r}; make lock writes it anew")
 
 
+def blocks(kind: str) -> dict[str, str]:
+    """The packages of one section: name to its pin with hashes."""
+    return _blocks(section(kind))
+
+
 def count(kind: str) -> int:
-    return len(_blocks(section(kind)))
+    return len(blocks(kind))
 
 
 def _blocks(text: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The virtual environment `.venv`: made without pip where there is none, filled from the lock.
 
 ``requirements.lock`` has sections (`bootstrap.lock`): ``run`` is what running needs, ``test`` what testing adds and
-``web`` a Node.js for machines without one. Only wheels are taken, because a bare machine has no compiler and a
-build would fetch unlocked things.
+``web`` a Node.js for machines without one. Wheels are taken, because a bare machine has no compiler and a build would
+fetch unlocked things; what exists as source alone (`SOURCE_ONLY`) is built here, with what the lock brought before.
 """
 
 import hashlib
@@ -18,6 +18,8 @@ from bootstrap.steps import ROOT, TOOLS, BootstrapError, Steps, put_stamp, run, 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST, NEWEST = (3, 11), (3, 13)
+SOURCE_ONLY = ("quotequail",)
+"""Locked packages without a wheel. They have to be plain Python, built by setuptools."""
 _PIP = ["-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
@@ -134,11 +136,18 @@ def _download(
             return f"{min(seen, total)} of {total}"
         return "installing" if line.startswith("Installing") else None
 
-    wanted: list[str | Path] = []
+    wheels: list[str | Path] = []
+    sources: list[str | Path] = []
     for kind in kinds:
-        part = TOOLS / "locks" / f"{kind}.txt"
-        put_stamp(part, lock.section(kind))
-        wanted += ["-r", part]
+        packages = lock.blocks(kind)
+        for source, into in ((False, wheels), (True, sources)):
+            if text := "".join(pin for name, pin in packages.items() if (name in SOURCE_ONLY) is source):
+                part = TOOLS / "locks" / f"{kind}{'-source' if source else ''}.txt"
+                put_stamp(part, text)
+                into += ["-r", part]
     # The lock is complete, so nothing is left to solve: --no-deps.
-    strict = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--progress-bar", "off"]
-    run([PYTHON, *_PIP, "install", *strict, *wanted], log=f"pip-{kinds[-1]}", env=trust, show=show, tell=tell)
+    strict = ["--require-hashes", "--no-deps", "--progress-bar", "off"]
+    for parts, how in ((wheels, ["--only-binary", ":all:"]), (sources, ["--no-build-isolation"])):
+        if parts:
+            command = [PYTHON, *_PIP, "install", *strict, *how, *parts]
+            run(command, log=f"pip-{kinds[-1]}", env=trust, show=show, tell=tell)

