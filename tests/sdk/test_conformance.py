@@ -28,7 +28,7 @@ from irisx_sdk import (
     Throttled,
     Tools,
 )  # fmt: skip
-from irisx_sdk.conformance import check, listening, sending, webhooks
+from irisx_sdk.conformance import check, listening, sending, trouble, webhooks
 from irisx_sdk.conformance.scene import Scene, Skipped, open_scene, secrets_of, with_wrong
 from irisx_sdk.fake import Answer, Call, Delivery, FakeMessage
 
@@ -122,8 +122,8 @@ READING: list[tuple[type[Bulletin], Callable[[Scene], Any], str]] = [
     (Fragile, webhooks.arbitrary, "raised"),
     (Swapped, sending.states, "read as failed"),
     (Shortening, webhooks.as_written, "0 were read"),
-    (Shortening, sending.traffic, ""),
-    (Forgetful, sending.traffic, "doubled"),
+    (Shortening, trouble.traffic, ""),
+    (Forgetful, trouble.traffic, "doubled"),
 ]
 
 
@@ -200,13 +200,13 @@ class OneLoop(Bulletin):
 
 
 SENDING: list[tuple[type[Bulletin], Callable[[Scene], Any], str]] = [
-    (Hasty, sending.cut, "certainly not sent"),
-    (Confident, sending.cut, "says Sent, and the fake does not have it"),
-    (GivesUp, sending.refused, "nobody would try again"),
-    (Impatient, sending.refused, "too fast, and it says NotSent"),
-    (Puzzled, sending.unreachable, "says OutcomeUnknown"),
-    (Puzzled, sending.credentials, "says OutcomeUnknown"),
-    (Foreign, sending.cut, "no error of the SDK"),
+    (Hasty, trouble.cut, "certainly not sent"),
+    (Confident, trouble.cut, "says Sent, and the fake does not have it"),
+    (GivesUp, trouble.refused, "nobody would try again"),
+    (Impatient, trouble.refused, "too fast, and it says NotSent"),
+    (Puzzled, trouble.unreachable, "says OutcomeUnknown"),
+    (Puzzled, trouble.credentials, "says OutcomeUnknown"),
+    (Foreign, trouble.cut, "no error of the SDK"),
     (Cutting, sending.lengths, "of 500 characters 100 arrived"),
     (Boasting, sending.kinds, "claims location"),
     (Boasting, sending.files, "of 2 files 0 arrived"),

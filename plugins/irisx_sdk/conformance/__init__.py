@@ -5,8 +5,8 @@
     def test_the_channel_conforms() -> None:
         assert conformance.check(MyFake).failed == ()
 
-Three parts: `irisx_sdk.conformance.webhooks` (reading, signatures, poison), `irisx_sdk.conformance.sending` (what
-happened and what the channel says that happened) and `irisx_sdk.conformance.listening` (connections that are held).
+Its parts: `webhooks` (reading, signatures, poison), `sending` (what arrives), `trouble` (what happened, and what the
+channel says that happened) and `listening` (connections that are held).
 """
 
 from collections.abc import Callable

@@ -122,7 +122,7 @@ def forged(scene: Scene) -> str | None:
     """Other secrets, other bodies, no credentials at all: each is refused, as far as this provider's proof reaches."""
     if scene.fake.covers == "nothing":
         raise Skipped("this provider's webhooks prove nothing: keep their address secret")
-    delivery = scene.say(f"Forged {MARK}")[0]
+    delivery = scene.sample(f"Forged {MARK}")
     settings = scene.fake.settings
     names = list(secrets_of(settings)) or [
         name for name in settings.__struct_fields__ if isinstance(getattr(settings, name), str)
@@ -149,7 +149,7 @@ def forged(scene: Scene) -> str | None:
 
 
 def replayed(scene: Scene) -> str:
-    delivery = scene.say(f"Old {MARK}")[0]
+    delivery = scene.sample(f"Old {MARK}")
     if _refuses(scene, scene.fake.request(delivery, age_s=OLD_S)):
         return "refused after 30 days"
     raise Skipped(
@@ -159,7 +159,7 @@ def replayed(scene: Scene) -> str:
 
 def arbitrary(scene: Scene) -> str:
     """Random and almost right bodies, before and behind the signature."""
-    sample = scene.say(f"Sample {MARK}")[0]
+    sample = scene.sample(f"Sample {MARK}")
     count = 0
     for body in bodies(sample.body, scene.seed):
         signed = scene.fake.do(scene.fake.signed, body)
