@@ -169,7 +169,7 @@ class Teams(Channel):
                     async for piece in answer.aiter_bytes():
                         yield piece
                     return
-            except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as failed:
+            except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ValueError) as failed:
                 raise NotSent(f"the download broke off ({type(failed).__name__})") from None
         raise NotSent("the file was moved too often")
 

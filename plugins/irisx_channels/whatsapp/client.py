@@ -173,7 +173,7 @@ class WhatsApp(Channel):
                     async for piece in answer.aiter_bytes():
                         yield piece
                     return
-            except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as failed:
+            except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ValueError) as failed:
                 raise NotSent(f"the download broke off ({type(failed).__name__})") from None
         raise NotSent("WhatsApp's files were moved too often")
 
@@ -213,8 +213,11 @@ async def _post(settings: WhatsAppSettings, tools: Tools, url: str, body: Json) 
 
 def _check_host(settings: WhatsAppSettings, url: str) -> None:
     """The token leaves for Meta's hosts only, and only encrypted, unless the API itself is elsewhere (a test)."""
-    there, api = urlsplit(url), urlsplit(settings.base_url)
-    host = (there.hostname or "").lower()
+    try:
+        there, api = urlsplit(url), urlsplit(settings.base_url)
+        host = (there.hostname or "").lower()
+    except ValueError:
+        raise Refused("WhatsApp's address for this file cannot be read") from None
     if (there.scheme, there.netloc) == (api.scheme, api.netloc):
         return
     if there.scheme == "https" and any(host == one or host.endswith("." + one) for one in FILE_HOSTS):

@@ -198,7 +198,7 @@ async def test_the_token_goes_to_teams_only(fake: FakeTeams) -> None:
         ]
         for file in files:
             [piece async for piece in Teams().fetch(given, file, lent)]
-        for url in ("http://smba.trafficmanager.net/v3/a", "http://127.0.0.1/x", "https://["):
+        for url in ("http://smba.trafficmanager.net/v3/a", "http://127.0.0.1/x", "ftp://[", ""):
             with pytest.raises((Refused, NotSent)):
                 [piece async for piece in Teams().fetch(given, File(url=url), lent)]
     with_token = {str(one.url) for one in asked if one.headers.get("authorization") == "Bearer tok"}
@@ -374,6 +374,32 @@ async def test_pictures_and_shared_files_can_be_fetched(fake: FakeTeams) -> None
 async def test_an_address_that_is_not_valid_any_more_is_refused(fake: FakeTeams) -> None:
     with pytest.raises(Refused):
         await fetched(fake, File(url=f"{fake.base}/shared/plan"))
+
+
+async def test_a_file_that_is_moved_about_ends_in_our_errors(fake: FakeTeams) -> None:
+    targets = [
+        "https://a.example/2",
+        "https://[",
+        "http://a.example/",
+        "/again",
+        "/again",
+        "/again",
+        "/again",
+    ]
+
+    def moved(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(302, headers={"location": targets.pop(0)})
+
+    async with tools(transport=httpx.MockTransport(moved)) as lent:
+        for _ in range(3):
+            with pytest.raises((NotSent, Refused)):
+                [
+                    piece
+                    async for piece in fake.channel.fetch(
+                        account(fake), File(url="https://a.example/1"), lent
+                    )
+                ]
+    assert len(targets) < 3
 
 
 async def test_a_working_account_says_so(fake: FakeTeams) -> None:

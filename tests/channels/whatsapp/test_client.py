@@ -427,7 +427,7 @@ async def test_the_token_goes_to_metas_hosts_only() -> None:
         "acc", msgspec.structs.replace(FakeWhatsApp().settings, base_url="https://graph.facebook.com")
     )
     targets = ["https://lookaside.fbsbx.com/moved", "http://lookaside.fbsbx.com/x", "https://evil.example/x",
-               "https://fbsbx.com.evil.example/x"]  # fmt: skip
+               "https://fbsbx.com.evil.example/x", "https://[", ""]  # fmt: skip
     async with tools(transport=httpx.MockTransport(answer)) as lent:
         while targets:
             with pytest.raises(Refused):
