@@ -94,6 +94,11 @@ def cut(scene: Scene) -> str:
             if outcome.taken and not isinstance(outcome.error, OutcomeUnknown) and outcome.error is not None:
                 raise Broken(f"{where}: says {outcome.said}, only OutcomeUnknown is true")
             said.append(f"{where}: {outcome.said}")
+    # A sending of several requests (a token, a file, the message) can be cut at each of them.
+    for number in range(2 * _TRIES):
+        scene.fake.faults = Faults(drop_after=0.5) if number % 2 else Faults(drop_before=0.5)
+        outcome = scene.send(scene.message(f"cut somewhere {number} {MARK}"))
+        _honest(outcome, "cut somewhere")
     return ", ".join(dict.fromkeys(said))
 
 
