@@ -17,11 +17,14 @@ from core.access.passwords import Passwords
 from core.access.service import Access
 from core.access.tokens import NoSecret
 from core.bus import Bus
+from core.channels import Channels
 from core.config import ConfigError, Settings
+from core.conversations import Intake
 from core.errors import IrisxError, PeerError
 from core.logs import get_logger
 from core.storage import access_idempotency, access_sessions
 from core.storage.database import Database
+from irisx_sdk.loading import installed
 
 LOG = get_logger("api")
 
@@ -56,6 +59,8 @@ async def open_services(
         raise ConfigError(str(exc)) from exc
     stack.callback(access.close)
     await access.start()
+    channels = Channels(database, Intake(database), installed().channels, secret=settings.secret)
+    stack.push_async_callback(channels.aclose)
     services = Services(
         settings=settings,
         secret=settings.secret,
@@ -65,6 +70,7 @@ async def open_services(
         limits=RateLimits(bus.redis, limits),
         metrics=Metrics(),
         origins=origins,
+        channels=channels,
     )
     stack.push_async_callback(services.finish, GRACE_S)
     stack.push_async_callback(end, asyncio.create_task(_chores(services)))

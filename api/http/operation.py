@@ -21,7 +21,7 @@ PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
 """Any valid credential: it concerns only the one who asks."""
 
-Bucket = Literal["reads", "writes", "calls", "public"]
+Bucket = Literal["reads", "writes", "calls", "public", "webhooks"]
 Idempotency = Literal["none", "optional", "required"]
 
 ID = r"[a-z]{2,8}_[0-9a-z]{1,40}"

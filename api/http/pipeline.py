@@ -160,7 +160,8 @@ class Endpoint:
     async def _limit(self, ask: Ask[Any], actor: Actor | None, stored: dict[str, Any] | None) -> None:
         limits, bucket = self._services.limits, self._operation.bucket
         if actor is None or bucket == "public":
-            verdict = await limits.spend_as_address(self._services.address_of(ask.scope), "public")
+            named = bucket if bucket == "webhooks" else "public"
+            verdict = await limits.spend_as_address(self._services.address_of(ask.scope), named)
         else:
             held = limits.spend_now(ask.tenant_id, actor.id, bucket, stored)
             verdict = held or await limits.spend_as_caller(ask.tenant_id, actor.id, bucket, stored)

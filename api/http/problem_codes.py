@@ -112,6 +112,23 @@ CODES: dict[str, str] = {
     "still_running": "The first request with this key is not answered yet: ask again in a second.",
     "outcome_unknown": "Nobody knows whether it was done. Look at the call before you do anything else.",
     "rate_limited": "Too many requests: wait as long as `Retry-After` says.",
+    # Channels
+    "no_such_channel": "There is no such account, or it is another tenant's.",
+    "no_such_channel_type": "No plugin that is installed brings this channel: see `GET /v1/channel-types`.",
+    "bad_settings": "The channel's settings are wrong: the detail says where.",
+    "has_messages": "Messages wait to be sent through it: cancel them or wait.",
+    "bad_signature": "The webhook is not from the provider, or too old to be believed.",
+    "unreadable_webhook": "The webhook cannot be read. It is kept for people to look at.",
+    "channel_disabled": "The channel is switched off.",
+    "channel_failed": "The channel's own code failed. Nothing was stored; deliver it again.",
+    "no_plugin": "The plugin that brings this channel is not installed on this server.",
+    # Conversations
+    "no_such_conversation": "There is no such conversation, or it is another tenant's.",
+    "no_such_message": "There is no such message, or it is another tenant's.",
+    "already_assigned": "Somebody else has taken it.",
+    "wrong_state": "The conversation is in a state in which this makes no sense.",
+    "no_way_back": "Nobody has written in this conversation yet, so there is nobody to answer.",
+    "too_late": "The message has gone out, or is about to.",
     # Parts that fail
     "owner_lost": "The controller that had the command died before it answered: look at the call before you repeat it.",
     "no_owner": "No controller owns the switch at this moment; nothing was done. Try again in a second.",

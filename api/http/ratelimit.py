@@ -61,6 +61,8 @@ DEFAULTS = {
     ("caller", "writes"): Limit(50.0, 200),
     ("caller", "calls"): Limit(200.0, 400),
     ("address", "public"): Limit(10.0, 60),
+    # Providers deliver for all their customers from a few addresses, and forged ones cost no more than a signature.
+    ("address", "webhooks"): Limit(5000.0, 10_000),
 }
 """``address``: those who are not signed in, by where they come from."""
 
@@ -178,7 +180,11 @@ class RateLimits:
     async def spend_as_address(self, address: str, bucket: str) -> Verdict:
         """Take one token from those who are not signed in at an address."""
         key = f"{{{address}}}:{bucket}"
-        return await self._spend(key, bucket, self._hold(key, self._defaults[("address", "public")]))
+        return await self._spend(
+            key,
+            bucket,
+            self._hold(key, self._defaults.get(("address", bucket), self._defaults[("address", "public")])),
+        )
 
     def _limit(self, scope: str, bucket: str, stored: dict[str, Any] | None) -> Limit:
         """The limit that applies: the tenant's own where it has one, else the default."""

@@ -15,6 +15,7 @@ from api.http.stream_hub import StreamHub
 from api.http.timeline import Timeline
 from core.access.service import Access
 from core.bus import LEASE, Bus
+from core.channels import Channels
 from core.clock import monotonic
 from core.config import Settings
 from core.errors import Unavailable
@@ -43,6 +44,7 @@ class Services:
         limits: RateLimits,
         metrics: Metrics,
         origins: Origins,
+        channels: Channels,
     ) -> None:
         self.settings = settings
         self.secret = secret
@@ -52,6 +54,7 @@ class Services:
         self.limits = limits
         self.metrics = metrics
         self.origins = origins
+        self.channels = channels
         self.streams = StreamHub(database, bus, access, metrics)
         self.timeline = Timeline(database)
         self.calls: Together[str, bytes] = Together(self._read_calls)

@@ -7,8 +7,12 @@ from api.http.call_history import call_history
 from api.http.call_sounds import call_sounds
 from api.http.calls import calls
 from api.http.cdrs import cdrs
+from api.http.channels import channels
 from api.http.conferences import conferences
+from api.http.conversations import conversations
 from api.http.events import events
+from api.http.inbound import inbound
+from api.http.messages import messages
 from api.http.node_actions import node_actions
 from api.http.nodes import nodes
 from api.http.operation import Group, Operation
@@ -33,6 +37,10 @@ GROUPS: tuple[Group, ...] = (
     call_sounds,
     call_history,
     cdrs,
+    channels,
+    inbound,
+    conversations,
+    messages,
     conferences,
     events,
     stream,

@@ -15,6 +15,10 @@ PERMISSIONS: dict[str, str] = {
     "calls:write": "Place calls",
     "calls:control": "Act on live calls: hold, transfer, record, listen in, hang up",
     "cdrs:read": "See call detail records",
+    "channels:read": "See connected accounts of channels (never their secrets)",
+    "channels:write": "Connect, change and disconnect accounts of channels",
+    "conversations:read": "See conversations and their messages",
+    "conversations:write": "Answer, assign, snooze and resolve conversations",
     "conferences:read": "See conferences and who is in them",
     "conferences:control": "Open conferences, add, mute and remove people, end them",
     "events:read": "Read the numbered log and follow the live stream",
@@ -63,6 +67,9 @@ BUILT_IN: dict[str, Role] = {
                     "calls:write",
                     "calls:control",
                     "cdrs:read",
+                    "channels:read",
+                    "conversations:read",
+                    "conversations:write",
                     "conferences:read",
                     "conferences:control",
                     "events:read",
@@ -74,8 +81,18 @@ BUILT_IN: dict[str, Role] = {
         Role(
             "agent",
             "Agent",
-            "Places, sees and controls calls",
-            frozenset({"calls:read", "calls:write", "calls:control", "conferences:read", "events:read"}),
+            "Places, sees and controls calls, and answers conversations",
+            frozenset(
+                {
+                    "calls:read",
+                    "calls:write",
+                    "calls:control",
+                    "conversations:read",
+                    "conversations:write",
+                    "conferences:read",
+                    "events:read",
+                }
+            ),
         ),
         Role(
             "viewer",

@@ -89,6 +89,17 @@ async def get_channel(db: Database, tenant_id: str, channel_id: str) -> ChannelR
     return _row(row)
 
 
+async def list_channels(db: Database, tenant_id: str) -> list[ChannelRow]:
+    """A tenant's accounts as they may be shown, newest first: some dozens at most."""
+    async with db.reader(tenant_id) as connection:
+        rows = await connection.fetch(
+            f"select {_COLUMNS} from channels where tenant_id = $1 and deleted_us = 0"  # noqa: S608
+            " order by created_us desc, id desc",
+            tenant_id,
+        )
+    return [_row(row) for row in rows]
+
+
 async def all_channels(db: Database, *, secret: str) -> list[ChannelRow]:
     """Every account of every tenant with its whole settings. Raises `core.storage.sealing.WrongSecret`."""
     sealer = Sealer(secret, PURPOSE)

@@ -11,11 +11,13 @@ import msgspec
 
 from core.clock import now_us
 from core.errors import Conflict, NotFound
+from core.ids import new_id
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.listing import Asked, Listing, Page, list_json
-from core.storage.texts import storable
+from core.storage.texts import json_text, storable
+from irisx_sdk.messages import Address, Text
 
 _CONVERSATION = (
     "id contact_id channel_id thread subject state priority labels queue assignee participants snoozed_until_us"
@@ -218,6 +220,67 @@ async def assign(
         body = await _read(connection, tenant_id, conversation_id)
         await _tell(connection, tenant_id, conversation_id, "conversation.assigned", actor, request_id)
     return body
+
+
+class WayBack(msgspec.Struct, frozen=True):
+    """How an answer reaches who wrote last."""
+
+    conversation_id: str
+    contact_id: str
+    channel_id: str
+    to: Address | None
+
+
+async def way_back(connection: Connection, tenant_id: str, conversation_id: str) -> WayBack:
+    """Raises `NotFound`. ``to`` is None when nobody has written here."""
+    row = await connection.fetchrow(
+        "select c.contact_id, c.channel_id, (select m.sender::text from messages m where m.tenant_id = c.tenant_id"
+        " and m.conversation_id = c.id and m.direction = 'in' order by m.order_us desc, m.id desc limit 1) as sender"
+        " from conversations c where c.tenant_id = $1 and c.id = $2 and c.merged_into is null",
+        tenant_id,
+        conversation_id,
+    )
+    if row is None:
+        raise NotFound(f"there is no conversation {conversation_id}", code="no_such_conversation")
+    to = msgspec.json.decode(row["sender"], type=Address) if row["sender"] else None
+    return WayBack(conversation_id, row["contact_id"], row["channel_id"], to)
+
+
+async def add_note(
+    connection: Connection,
+    tenant_id: str,
+    way: WayBack,
+    *,
+    text: str,
+    author: str,
+    now_us: int,
+    request_id: str = "",
+) -> str:
+    """Leave a note for colleagues; its id. In the caller's transaction, as its last statement."""
+    message_id = new_id("msg", at_us=now_us)
+    await connection.execute(
+        "insert into messages (tenant_id, id, conversation_id, contact_id, kind, direction, state, author, content, text,"
+        " order_us, created_us) values ($1, $2, $3, $4, 'note', '', 'noted', $5, $6::json, $7, $8, $8)",
+        tenant_id,
+        message_id,
+        way.conversation_id,
+        way.contact_id,
+        author,
+        json_text(Text(text)),
+        storable(text),
+        now_us,
+    )
+    data = {"message": {"id": message_id, "conversation_id": way.conversation_id, "author": author}}
+    entry = NewEntry(
+        tenant_id=tenant_id,
+        type="message.noted",
+        resource=message_id,
+        data=msgspec.json.encode(data),
+        occurred_us=now_us,
+        request_id=request_id,
+    )
+    await append(connection, [entry])
+    return message_id
 
 
 async def wake_snoozed(db: Database, *, limit: int = 200) -> int:

@@ -19,9 +19,11 @@ from core.access.roles import BUILT_IN, EVERYTHING
 from core.clock import now_us
 from core.ids import new_id
 from core.model.records import Change, Recording
-from core.storage import jobs
+from core.storage import channels, jobs
+from core.storage.inbound import Arrival, write_inbound
+from irisx_sdk import Address, Inbound, Text
 from tests.api.conftest import Connect
-from tests.api.harness import Api, Person
+from tests.api.harness import SECRET, Api, Person
 
 pytestmark = pytest.mark.asyncio_loop
 
@@ -87,8 +89,29 @@ async def belongings(api: Api, name: str) -> Belongings:
         "role_id": role.json()["id"],
         "key_id": made.json()["key"]["id"],
         "session_id": sessions.json()["data"][0]["id"],
+        **await correspondence(api, tenant),
     }
     return own
+
+
+async def correspondence(api: Api, tenant: str) -> dict[str, str]:
+    """An account, and a conversation with one message."""
+    account = await channels.create_channel(
+        api.database,
+        tenant,
+        secret=SECRET,
+        type="sms.twilio",
+        name=tenant,
+        settings={"account_sid": "AC1", "auth_token": "hush"},
+        hidden={"auth_token"},
+    )
+    said = Inbound(f"SM-{tenant}", Address("phone", "+4930123", tenant), Text(f"hello {tenant}"))
+    (stored,) = await write_inbound(api.database, tenant, [Arrival(account.id, said, now_us())])
+    return {
+        "channel_id": account.id,
+        "conversation_id": stored.conversation_id,
+        "message_id": stored.message_id,
+    }
 
 
 def example(schema: dict[str, Any], ids: dict[str, str]) -> Any:

@@ -1418,6 +1418,416 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/channel-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what can be connected
+         * @description The channels of every plugin that is installed on this server, by name from z to a.
+         *
+         *     Needs the permission `channels:read`.
+         */
+        get: operations["list_channel_types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List connected accounts, newest first
+         * @description A tenant has some dozens.
+         *
+         *     Needs the permission `channels:read`.
+         */
+        get: operations["list_channels"];
+        put?: never;
+        /**
+         * Connect an account
+         * @description Its secrets are sealed before they are stored.
+         *
+         *     Needs the permission `channels:write`.
+         */
+        post: operations["create_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One connected account
+         * @description Without its secrets.
+         *
+         *     Needs the permission `channels:read`.
+         */
+        get: operations["get_channel"];
+        put?: never;
+        post?: never;
+        /**
+         * Disconnect an account
+         * @description Its messages stay, its secrets do not. 409 while messages wait to be sent through it.
+         *
+         *     Needs the permission `channels:write`.
+         */
+        delete: operations["delete_channel"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a connected account
+         * @description All processes follow within two seconds.
+         *
+         *     Needs the permission `channels:write`.
+         */
+        patch: operations["update_channel"];
+        trace?: never;
+    };
+    "/v1/channels/{channel_id}/backlog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What waits to be sent
+         * @description A backlog that grows means that the provider is slower than we write, or away.
+         *
+         *     Needs the permission `channels:read`.
+         */
+        get: operations["get_backlog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels/{channel_id}/inbound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prove that the address for webhooks is ours
+         * @description Some providers ask the address to say something back before they use it.
+         *
+         *     Needs no credential.
+         */
+        get: operations["prove_webhook"];
+        put?: never;
+        /**
+         * Deliver a webhook
+         * @description For providers, in their own form: enter this address there. The answer is the one that the provider wants.
+         *
+         *     Needs no credential.
+         */
+        post: operations["receive_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List conversations, newest message first
+         * @description Those that became part of another one are not in it.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_conversations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One conversation
+         * @description Its messages are a list of their own.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["get_conversation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a conversation
+         * @description What is not given stays.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        patch: operations["update_conversation"];
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/assign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give it to somebody
+         * @description Of two who take it at once with `unless_assigned`, one gets it.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["assign_conversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resolve
+         * @description The next message of the same person begins a new one.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["resolve_conversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/reopen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open again
+         * @description 409 when the same person has begun another one meanwhile: then that one is the open one.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["reopen_conversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/snooze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put away until later
+         * @description It comes back by itself at `until_us`, or when they write.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["snooze_conversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mark as read
+         * @description For all who work in it: what one has read the others need not open.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["read_conversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a conversation's messages, newest first
+         * @description In the order in which they were written, where the provider's times can be believed.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_messages"];
+        put?: never;
+        /**
+         * Answer, or leave a note
+         * @description It goes back the way the last message came. 202: it is stored and will be sent; its state tells what became of it. Whether the receiver may be written to is decided right before it goes out.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["create_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/{message_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One message
+         * @description With what became of it.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["get_message"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/{message_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take back what is not sent yet
+         * @description 409 when its provider may have it already.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["cancel_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/{message_id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The tries to send it
+         * @description Each with its decision: why this account, and what the policy said.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_attempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/{message_id}/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the provider reported
+         * @description In the order in which it came; also what changed nothing.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_receipts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/conferences": {
         parameters: {
             query?: never;
@@ -1947,6 +2357,36 @@ export interface components {
             /** @default null */
             last_used_at: string | null;
         };
+        /** Assignment */
+        Assignment: {
+            /** @default  */
+            assignee: string;
+            /** @default false */
+            unless_assigned: boolean;
+        };
+        /**
+         * Attempt
+         * @description One try to send, and why it was made so.
+         */
+        Attempt: {
+            number: number;
+            channel_id: string;
+            started_us: number;
+            ended_us: number;
+            outcome: string;
+            code: string;
+            reason: string;
+            decision: Record<string, never>;
+        };
+        /**
+         * Backlog
+         * @description What waits to be sent through an account.
+         */
+        Backlog: {
+            waiting: number;
+            calling: number;
+            oldest_due_us: number;
+        };
         /**
          * Bridge
          * @description Join a leg of this call with a leg of another one: the two calls become one.
@@ -2084,6 +2524,45 @@ export interface components {
             /** @default  */
             request_id: string;
         };
+        /** ChannelChange */
+        ChannelChange: {
+            name?: string;
+            address?: string;
+            /** @enum {unknown} */
+            state?: "active" | "disabled";
+            settings?: Record<string, never>;
+        };
+        /**
+         * ChannelInfo
+         * @description One connected account. Times are microseconds since 1970.
+         */
+        ChannelInfo: {
+            id: string;
+            type: string;
+            name: string;
+            /** @enum {unknown} */
+            state: "active" | "disabled" | "misconfigured";
+            reason: string;
+            address: string;
+            settings: Record<string, never>;
+            limits: Record<string, never>;
+            inbound_url: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+        };
+        /**
+         * ChannelKind
+         * @description Something that can be connected.
+         */
+        ChannelKind: {
+            type: string;
+            title: string;
+            /** @enum {unknown} */
+            address: "email" | "phone" | "user";
+            capabilities: Record<string, never>;
+            settings: Record<string, never>;
+        };
         /**
          * Channels
          * @description The switch's own list of channels, with its own names.
@@ -2140,6 +2619,45 @@ export interface components {
         ConferenceOutcome: {
             conference: components["schemas"]["ConferenceInfo"] | null;
             result: Record<string, never>;
+        };
+        /**
+         * Conversation
+         * @description One conversation. Times are microseconds since 1970, 0 where there is none.
+         */
+        Conversation: {
+            id: string;
+            contact_id: string;
+            channel_id: string;
+            thread: string;
+            subject: string;
+            /** @enum {unknown} */
+            state: "open" | "pending" | "resolved" | "snoozed";
+            priority: number;
+            labels: string[];
+            queue: string;
+            assignee: string;
+            participants: string[];
+            snoozed_until_us: number;
+            waiting_since_us: number;
+            first_inbound_us: number;
+            first_reply_us: number;
+            last_inbound_us: number;
+            last_message_us: number;
+            messages: number;
+            unread: number;
+            preview: string;
+            merged_into: string | null;
+            version: number;
+            created_us: number;
+            resolved_us: number;
+        };
+        /** ConversationChange */
+        ConversationChange: {
+            priority?: number;
+            labels?: string[];
+            subject?: string;
+            /** @enum {unknown} */
+            state?: "open" | "pending";
         };
         /** CreatedKey */
         CreatedKey: {
@@ -2244,7 +2762,7 @@ export interface components {
         /** KeyChange */
         KeyChange: {
             name?: string;
-            scopes?: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
+            scopes?: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
             expires_at?: string | null;
         };
         /** Keys */
@@ -2444,6 +2962,40 @@ export interface components {
             muted: boolean;
         };
         /**
+         * Message
+         * @description One message. Times are microseconds since 1970, 0 where there is none.
+         */
+        Message: {
+            id: string;
+            conversation_id: string;
+            contact_id: string;
+            channel_id: string;
+            /** @enum {unknown} */
+            kind: "call" | "message" | "note" | "system";
+            /** @enum {unknown} */
+            direction: "" | "in" | "out";
+            state: string;
+            author: string;
+            sender: Record<string, never> | null;
+            recipient: Record<string, never> | null;
+            content: Record<string, never>;
+            text: string;
+            reply_to: string;
+            call_id: string;
+            order_us: number;
+            sent_us: number;
+            delivered_us: number;
+            read_us: number;
+            send_at_us: number;
+            segments: number;
+            price: number | null;
+            currency: string;
+            code: string;
+            reason: string;
+            version: number;
+            created_us: number;
+        };
+        /**
          * Moment
          * @description One line of a call's timeline.
          */
@@ -2495,6 +3047,14 @@ export interface components {
             permissions: string[];
             session_id: string;
         };
+        /** NewChannel */
+        NewChannel: {
+            type: string;
+            name: string;
+            settings: Record<string, never>;
+            /** @default  */
+            address: string;
+        };
         /**
          * NewConference
          * @description A room opens with its first member.
@@ -2518,7 +3078,7 @@ export interface components {
         /** NewKey */
         NewKey: {
             name: string;
-            scopes: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
+            scopes: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
             /** @default null */
             expires_at: string | null;
             /** @default false */
@@ -2542,7 +3102,7 @@ export interface components {
         /** NewRole */
         NewRole: {
             name: string;
-            permissions: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
+            permissions: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
             /** @default  */
             description: string;
         };
@@ -2551,6 +3111,21 @@ export interface components {
             name: string;
             /** @default null */
             limits: components["schemas"]["Limits"] | null;
+        };
+        /** NewText */
+        NewText: {
+            text: string;
+            /** @default false */
+            note: boolean;
+            /** @default 0 */
+            send_at_us: number;
+            /** @default 0 */
+            deadline_us: number;
+            /**
+             * @default service
+             * @enum {unknown}
+             */
+            purpose: "marketing" | "service" | "transactional";
         };
         /** NewUser */
         NewUser: {
@@ -2743,6 +3318,18 @@ export interface components {
             tenant_id: string;
         };
         /**
+         * Receipt
+         * @description Something that the provider reported.
+         */
+        Receipt: {
+            provider_id: string;
+            state: string;
+            at_us: number;
+            code: string;
+            reason: string;
+            received_us: number;
+        };
+        /**
          * Recording
          * @description One file that a leg's sound was written to.
          */
@@ -2776,7 +3363,7 @@ export interface components {
         RoleChange: {
             name?: string;
             description?: string;
-            permissions?: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "conferences:control" | "conferences:read" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
+            permissions?: ("api-keys:read" | "api-keys:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write")[];
         };
         /** RoleInfo */
         RoleInfo: {
@@ -2815,6 +3402,10 @@ export interface components {
         /** SessionList */
         SessionList: {
             data: components["schemas"]["Session"][];
+        };
+        /** Snooze */
+        Snooze: {
+            until_us: number;
         };
         /**
          * Status
@@ -7259,6 +7850,1232 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_channel_types: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List what can be connected */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ChannelKind"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_channels: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List connected accounts, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ChannelInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_channel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewChannel"];
+            };
+        };
+        responses: {
+            /** @description Connect an account */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_channel: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The account's id: `chn_…`. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One connected account */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_channel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The account's id: `chn_…`. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Disconnect an account */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_channel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The account's id: `chn_…`. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelChange"];
+            };
+        };
+        responses: {
+            /** @description Change a connected account */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_backlog: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The account's id: `chn_…`. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What waits to be sent */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backlog"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    prove_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Like `after_seq`: the number of the last event that was seen. */
+                "Last-Event-ID"?: components["parameters"]["LastEventId"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The account's id: `chn_…`. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Prove that the address for webhooks is ours */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    receive_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Like `after_seq`: the number of the last event that was seen. */
+                "Last-Event-ID"?: components["parameters"]["LastEventId"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The account's id: `chn_…`. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deliver a webhook */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_conversations: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
+                contact_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `channel_id[op]=value` with eq, ne, in, prefix. */
+                channel_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `state[op]=value` with eq, ne, in. */
+                state?: {
+                    /** @enum {string} */
+                    eq?: "open" | "pending" | "snoozed" | "resolved";
+                    /** @enum {string} */
+                    ne?: "open" | "pending" | "snoozed" | "resolved";
+                    in?: string;
+                };
+                /** @description Filter: `priority[op]=value` with eq, ne, gt, gte, lt, lte. */
+                priority?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `queue[op]=value` with eq, ne, in, prefix. */
+                queue?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `assignee[op]=value` with eq, ne, in, prefix. */
+                assignee?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `waiting_since_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                waiting_since_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `last_message_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                last_message_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `unread[op]=value` with eq, ne, gt, gte, lt, lte. */
+                unread?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List conversations, newest message first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Conversation"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_conversation: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One conversation */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    update_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationChange"];
+            };
+        };
+        responses: {
+            /** @description Change a conversation */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    assign_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Assignment"];
+            };
+        };
+        responses: {
+            /** @description Give it to somebody */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    resolve_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Resolve */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    reopen_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Open again */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    snooze_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Snooze"];
+            };
+        };
+        responses: {
+            /** @description Put away until later */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    read_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Mark as read */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_messages: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `kind[op]=value` with eq, ne, in. */
+                kind?: {
+                    /** @enum {string} */
+                    eq?: "message" | "note" | "call" | "system";
+                    /** @enum {string} */
+                    ne?: "message" | "note" | "call" | "system";
+                    in?: string;
+                };
+                /** @description Filter: `direction[op]=value` with eq, ne, in. */
+                direction?: {
+                    /** @enum {string} */
+                    eq?: "in" | "out";
+                    /** @enum {string} */
+                    ne?: "in" | "out";
+                    in?: string;
+                };
+                /** @description Filter: `state[op]=value` with eq, ne, in, prefix. */
+                state?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
+                contact_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `channel_id[op]=value` with eq, ne, in, prefix. */
+                channel_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `call_id[op]=value` with eq, ne, in, prefix. */
+                call_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List a conversation's messages, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Message"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_message: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Required, because a phone may ring: a repetition gets the first answer again, for a day. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewText"];
+            };
+        };
+        responses: {
+            /** @description Answer, or leave a note */
+            202: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_message: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The message's id: `msg_…`. */
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One message */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    cancel_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The message's id: `msg_…`. */
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Take back what is not sent yet */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_attempts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The message's id: `msg_…`. */
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tries to send it */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attempt"][];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_receipts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The message's id: `msg_…`. */
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the provider reported */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receipt"][];
+                };
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];

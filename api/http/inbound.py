@@ -1,0 +1,108 @@
+"""Where providers deliver: webhooks, as they come, to the account that their address names.
+
+Public, because providers bring proofs of their own: the channel checks them over the raw bytes before anything is believed.
+Nothing is answered with success that is not stored. What a provider is told otherwise decides whether it comes again:
+4xx for what will never be right, 503 for "later".
+"""
+
+from typing import Any
+
+from api.http.answer import Answer
+from api.http.ask import Ask
+from api.http.channels import CHANNEL
+from api.http.operation import PUBLIC, Group
+from api.http.problem import Invalid, Refused
+from core.clock import now_us
+from irisx_sdk import Request
+
+inbound = Group("channels")
+
+MAX_BODY = 40 * 1024 * 1024
+"""Bytes: a mail of 25 MB with its files in base64, and some room."""
+
+
+@inbound.operation(
+    "POST",
+    "/channels/{channel_id}/inbound",
+    permission=PUBLIC,
+    summary="Deliver a webhook",
+    paths=[CHANNEL],
+    problems=[401, 404, 413, 503],
+    streaming=True,
+    bucket="webhooks",
+    idempotency="none",
+)
+async def receive_webhook(ask: Ask[None]) -> Answer:
+    """For providers, in their own form: enter this address there. The answer is the one that the provider wants."""
+    return await _receive(ask)
+
+
+@inbound.operation(
+    "GET",
+    "/channels/{channel_id}/inbound",
+    permission=PUBLIC,
+    summary="Prove that the address for webhooks is ours",
+    paths=[CHANNEL],
+    problems=[401, 404, 503],
+    streaming=True,
+    bucket="webhooks",
+)
+async def prove_webhook(ask: Ask[None]) -> Answer:
+    """Some providers ask the address to say something back before they use it."""
+    return await _receive(ask)
+
+
+async def _receive(ask: Ask[None]) -> Answer:
+    receive, send = ask.transport
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in ask.scope["headers"]}
+    body = await _body(headers.get("content-length", ""), receive)
+    request = Request(
+        method=ask.scope["method"],
+        url=_url(ask, headers),
+        headers=headers,
+        body=body,
+        received_us=now_us(),
+    )
+    reply = await ask.services.channels.receive(ask.path["channel_id"], request)
+    told = [
+        (b"content-type", reply.media_type.encode()),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"request-id", ask.request_id.encode()),
+        (b"cache-control", b"no-store"),
+        *((name.encode(), value.encode()) for name, value in reply.headers),
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": told})
+    await send({"type": "http.response.body", "body": reply.body})
+    return Answer(reply.status)
+
+
+def _url(ask: Ask[Any], headers: dict[str, str]) -> str:
+    """The address as the provider called it: signatures cover it."""
+    base = ask.services.settings.public_url.rstrip("/")
+    if not base:
+        scheme = "https" if ask.services.is_secure(ask.scope) else "http"
+        base = f"{scheme}://{headers.get('host', 'localhost')}"
+    query = ask.scope["query_string"].decode("latin-1")
+    path = (ask.scope.get("raw_path") or ask.scope["path"].encode()).split(b"?", 1)[0].decode("latin-1")
+    return f"{base}{path}{'?' + query if query else ''}"
+
+
+async def _body(declared: str, receive: Any) -> bytes:
+    if declared.isdigit() and int(declared) > MAX_BODY:
+        raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("the connection ended within the body", code="incomplete_body")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            raise _too_large()
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large() -> Refused:
+    return Refused(413, "body_too_large", f"a webhook has at most {MAX_BODY} bytes")
