@@ -1,7 +1,7 @@
 """A stand-in switch that speaks the Event Socket so that a client cannot tell it from FreeSWITCH."""
 
+from freeswitch.simulator.living import LIVING
 from freeswitch.simulator.scripts import (
-    LIVING,
     NEVER,
     Caller,
     Digits,

@@ -6,7 +6,8 @@ Prints one line of JSON (host, port, core_uuid) when it is ready.
 import argparse
 import os
 
-from freeswitch.simulator.scripts import LIVING, Person, Span, Traffic, Visit
+from freeswitch.simulator.living import LIVING
+from freeswitch.simulator.scripts import Person, Span, Traffic, Visit
 from freeswitch.simulator.server import run
 from freeswitch.simulator.settings import FaultSettings, SimulatorSettings
 

@@ -9,6 +9,7 @@ controller shows signs of life; here only in ``carrier-guarded``, because most t
 import re
 
 from freeswitch.simulator.channel import Channel
+from freeswitch.simulator.living import EXTENSIONS
 from freeswitch.simulator.scripts import Extension
 from freeswitch.simulator.switch import Route
 
@@ -69,26 +70,7 @@ CONTEXTS: dict[str, tuple[Extension, ...]] = {
         Extension("^9198$", (("answer", None), ("playback", "tone_stream://%(10000,0,440);loops=-1"))),
         Extension("^9486$", (("hangup", "USER_BUSY"),)),
     ),
-    "living": (
-        Extension(
-            "^8500$",
-            (
-                ("answer", None),
-                ("set", "RECORD_STEREO=true"),
-                ("record_session", "${recordings_dir}/${uuid}.wav"),
-                ("set", "hangup_after_bridge=true"),
-                ("bridge", "sofia/carrier/+442079460100@198.51.100.20:5060"),
-            ),
-        ),
-        Extension(
-            "^8501$",
-            (
-                ("set", "hangup_after_bridge=true"),
-                ("bridge", "sofia/carrier/+442079460101@198.51.100.20:5060"),
-            ),
-        ),
-        Extension("^(30\\d\\d)$", (("answer", None), ("conference", "$1@default"))),
-    ),
+    "living": EXTENSIONS,
 }
 
 

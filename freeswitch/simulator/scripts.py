@@ -146,33 +146,3 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     visits: tuple[Visit, ...] = (Visit(destinations=("+4930550100",)),)
     callee: Person = Person(ring_after=fixed(0.02), answer_after=fixed(0.3))
     rules: tuple[Rule, ...] = RULES
-
-
-LIVING = Traffic(
-    per_second=0.12,
-    limit=40,
-    visits=(
-        Visit(
-            destinations=("+4930550101", "+4930550102", "+12125550123"),
-            weight=6,
-            person=Person(
-                patience=Span(15, 60), talk=Span(10, 300, 60), digits=(Digits(3, "1"), Digits(8, "42#"))
-            ),
-        ),
-        Visit(
-            destinations=("8500",),
-            weight=2,
-            person=Person(talk=Span(20, 240, 70), digits=(Digits(4, "1"), Digits(11, "42#"))),
-            context="living",
-        ),
-        Visit(
-            destinations=("8501",),
-            weight=1,
-            person=Person(talk=Span(30, 180, 60), holds=(Hold(15, 12),)),
-            context="living",
-        ),
-        Visit(destinations=("3001",), weight=1, person=Person(talk=Span(40, 240, 90)), context="living"),
-    ),
-    callee=Person(ring_after=Span(0.05, 0.4), answer_after=Span(1.5, 9.0), talk=Span(15, 300, 80)),
-)
-"""The scenario of `irisx up`: some calls a minute that are parked and give up, bridged pairs, a conference."""

@@ -2,6 +2,7 @@
 
 import json
 import wave
+from collections import Counter
 from pathlib import Path
 
 from freeswitch.simulator import LIVING, SimulatorSettings
@@ -169,6 +170,40 @@ def test_a_living_switch_shows_parked_calls_bridges_rooms_and_recordings_and_nev
     }  # fmt: skip
     assert 3 < most <= 80
     assert list(tmp_path.glob("*.wav"))
+    bench.switch.power_off()
+
+
+def test_a_living_day_is_a_healthy_one(tmp_path: Path) -> None:
+    bench = Bench(SimulatorSettings(port=0, seed=8, traffic=LIVING, recordings_dir=str(tmp_path)))
+    bench.start_traffic()
+    peer = bench.connect(subscribe="plain CHANNEL_HANGUP_COMPLETE")
+    parked = 0
+    for _ in range(160):
+        bench.run(15)
+        waiting = [one for one in bench.switch.channels.values() if one.get("current_application") == "park"]
+        parked += bool(waiting)
+    ends = [one for one in peer.events() if get(one, "Call-Direction") == "inbound"]
+    causes = Counter(get(one, "Hangup-Cause") for one in ends)
+    # Nothing that an operator would have to look at.
+    assert set(causes) == {"NORMAL_CLEARING", "USER_BUSY", "NO_ANSWER", "ORIGINATOR_CANCEL"}
+    assert causes["NORMAL_CLEARING"] > 0.65 * len(ends)
+    assert causes["USER_BUSY"] > 0.02 * len(ends) and causes["NO_ANSWER"] > 0.02 * len(ends)
+    talks = [int(get(one, "variable_billsec")) for one in ends if get(one, "variable_billsec") != "0"]
+    assert min(talks) < 8 and max(talks) > 400
+    assert parked > 160 / 12, "now and then somebody waits for an operator"
+    bench.switch.power_off()
+
+
+def test_who_waits_for_an_operator_talks_once_answered(tmp_path: Path) -> None:
+    bench = Bench(SimulatorSettings(port=0, seed=8, traffic=LIVING, recordings_dir=str(tmp_path)))
+    bench.start_traffic()
+    peer = bench.connect(subscribe="plain CHANNEL_PARK CHANNEL_HANGUP_COMPLETE")
+    while not (parked := [one for one in peer.events() if get(one, "Event-Name") == "CHANNEL_PARK"]):
+        bench.run(5)
+    uuid = get(parked[0], "Unique-ID")
+    assert peer.api(f"uuid_answer {uuid}").startswith("+OK")
+    bench.run(20)
+    assert uuid in bench.switch.channels
     bench.switch.power_off()
 
 
