@@ -68,7 +68,8 @@ def _receipt(name: str, fields: Mapping[str, str]) -> Parsed:
         CLASSIC_STATES[told],
         fields.get("err-code", ""),
         RECEIPT_CODES,
-        at_us=reading.compact_us(fields.get("scts", "")),
+        at_us=reading.time_us(fields.get("message-timestamp", ""))
+        or reading.compact_us(fields.get("scts", "")),
         reference=fields.get("client-ref", ""),
         price=fields.get("price", ""),
         # Vonage bills in euros and writes no currency into these receipts.
