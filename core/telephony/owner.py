@@ -78,6 +78,8 @@ class Owner:
         self._resync_wanted = trio.Event()
         self._resync_reason = ""
         self._resync_at = -math.inf
+        self._resync_scope = trio.CancelScope()
+        """Around the comparison that runs now."""
         self._resumed = False
         """Whether the transfers that a predecessor left are being looked after again."""
         self.resyncs = 0
@@ -253,6 +255,7 @@ class Owner:
                 self._take(self.board.node_restarted(now_us(), recovering=recovering))
                 if recovering:
                     self._resync_at = trio.current_time() + RECOVERY_S
+            self._resync_scope.cancel()
             self._want_resync("connected")
         elif isinstance(notice, Down):
             LOG.warning("the switch is out of reach", node=self.node.id, reason=notice.reason)
@@ -275,20 +278,25 @@ class Owner:
         while True:
             await self._resync_wanted.wait()
             self._resync_wanted = trio.Event()
-            try:
-                # First of all: a switch that was restarted takes every call until it is told not to.
-                if self.state != "active":
-                    await turn_away(self)
-                await trio.sleep_until(self._resync_at)
-                await self.resync(self._resync_reason)
-                if not self._resumed:
-                    self._resumed = True
-                    consult.resume(self)
-            except (EslError, PeerError, Conflict) as exc:
-                LOG.warning("resync failed; again soon", node=self.node.id, error=str(exc))
-                await trio.sleep(RETRY_S)
-                if self.switch.up:  # otherwise the next `Up` asks again
-                    self._resync_wanted.set()
+            # Over a connection that was lost it would go on waiting, and keep the next one from beginning.
+            with trio.CancelScope() as self._resync_scope:
+                await self._resync_now()
+
+    async def _resync_now(self) -> None:
+        try:
+            # First of all: a switch that was restarted takes every call until it is told not to.
+            if self.state != "active":
+                await turn_away(self)
+            await trio.sleep_until(self._resync_at)
+            await self.resync(self._resync_reason)
+            if not self._resumed:
+                self._resumed = True
+                consult.resume(self)
+        except (EslError, PeerError, Conflict) as exc:
+            LOG.warning("resync failed; again soon", node=self.node.id, error=str(exc))
+            await trio.sleep(RETRY_S)
+            if self.switch.up:  # otherwise the next `Up` asks again
+                self._resync_wanted.set()
 
     async def _write(self, changes: Sequence[Change]) -> None:
         """One transaction, and then everybody who follows sees it: one crossing for both."""
