@@ -96,6 +96,10 @@ async def _no_address(file_id: str) -> str:
     )
 
 
+async def _anywhere(host: str, port: int) -> str:
+    return host
+
+
 class Tools(Struct, frozen=True):
     """What the platform lends to a channel that does something."""
 
@@ -110,6 +114,11 @@ class Tools(Struct, frozen=True):
     file_url: Callable[[str], Awaitable[str]] = _no_address
     """An address of an outbound `File`, by its id, that the provider can get it from for some hours; public, so it is a
     secret. Raises `Refused` where the platform has none."""
+
+
+    reach: Callable[[str, int], Awaitable[str]] = _anywhere
+    """The address to connect to for a host and a port, for channels that open connections of their own (SMTP, IMAP).
+    Raises `Misconfigured` for a private address, as ``http`` does, unless the account's operator allows them."""
 
 
 Deliver = Callable[[Parsed], Awaitable[None]]

@@ -3,7 +3,8 @@
 from irisx_channels.email.mailgun.client import Mailgun
 from irisx_channels.email.postmark.client import Postmark
 from irisx_channels.email.sendgrid.client import SendGrid
+from irisx_channels.email.ses.client import Ses
 from irisx_channels.email.sparkpost.client import SparkPost
 from irisx_sdk import Channel
 
-CHANNELS: tuple[Channel, ...] = (SendGrid(), Mailgun(), Postmark(), SparkPost())
+CHANNELS: tuple[Channel, ...] = (SendGrid(), Mailgun(), Postmark(), Ses(), SparkPost())

@@ -67,7 +67,7 @@ def taken(fake: Fake, name: str, raw: bytes, to: str) -> FakeMessage:
     return FakeMessage(
         name,
         to,
-        body.get_content().removesuffix("\n") if body is not None else "",
+        body.get_content().replace("\r\n", "\n").removesuffix("\n") if body is not None else "",
         tuple(str(part.get_filename()) for part in message.iter_attachments()),
         raw=message,
         at=fake.clock(),

@@ -5,6 +5,7 @@ from typing import Any
 from irisx_channels.email.mailgun.fake import FakeMailgun
 from irisx_channels.email.postmark.fake import FakePostmark
 from irisx_channels.email.sendgrid.fake import FakeSendGrid
+from irisx_channels.email.ses.fake import FakeSes
 from irisx_channels.email.sparkpost.fake import FakeSparkPost
 from irisx_sdk import Address, NeedsKey, Outbound, Parsed, Request, Text
 from irisx_sdk.fake import Fake
@@ -17,6 +18,7 @@ FAKES: dict[str, type[Fake]] = {
     "mailgun": FakeMailgun,
     "sendgrid": FakeSendGrid,
     "postmark": FakePostmark,
+    "ses": FakeSes,
     "sparkpost": FakeSparkPost,
 }
 

@@ -1,0 +1,1 @@
+"""Mail through Amazon SES; what happens to it, and mail that comes in, through Amazon SNS."""
