@@ -97,6 +97,10 @@ class FakeTelegram(Fake):
             return {"id": 7000000001, "is_bot": True, "first_name": "Fake", "username": "irisx_fake_bot"}
         if method == "getWebhookInfo":
             return {"url": self.webhook_url, "pending_update_count": len(self.held)}
+        if method in ("setWebhook", "deleteWebhook"):
+            self.webhook_url = str(given.get("url", ""))
+            self.secret_token = str(given.get("secret_token", self.secret_token))
+            return True
         if method == "getUpdates":
             return await self._polled(given)
         if method == "getFile":

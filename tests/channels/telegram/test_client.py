@@ -464,6 +464,17 @@ async def test_a_webhook_that_is_set_only_makes_polling_wait(
     assert platform.stored == ["now by polling"]
 
 
+async def test_setting_a_webhook_ends_polling_and_removing_it_begins_it(fake: FakeTelegram) -> None:
+    async with tools() as lent:
+        for method, status in (("setWebhook", 409), ("deleteWebhook", 200)):
+            url = {"url": "http://127.0.0.1:1/in", "secret_token": "new"} if method == "setWebhook" else {}
+            await lent.http.post(f"{fake.base}/bot{fake.token}/{method}", json=url)
+            assert (
+                await lent.http.post(f"{fake.base}/bot{fake.token}/getUpdates", json={})
+            ).status_code == status
+    assert fake.settings.secret_token == "new"
+
+
 async def test_a_throttled_poll_waits_as_long_as_it_was_told(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
