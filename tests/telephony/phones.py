@@ -4,7 +4,7 @@ One `Exchange` is a carrier's side: its telephones call the switch, and ring whe
 called person does follows from the first digit of the number (`MANNERS`). Every telephone speaks a tone of its own
 without pause and listens for the tones of the others, so a test can ask what somebody really hears.
 
-No more of SIP than these tests need: no retransmissions of ours, one codec (PCMU), no authentication.
+No more of SIP than these tests need: no retransmissions of ours but of BYE, one codec (PCMU), no authentication.
 """
 
 import math
@@ -25,6 +25,7 @@ MUSIC = 1500
 RINGING = 440
 WINDOW_S = 0.16
 FRAME = 160
+AGAIN_S = (0.5, 1.0, 2.0)
 AUDIBLE = 0.02
 """Share of full scale from which a tone counts as heard; the telephones speak at 0.25."""
 
@@ -125,6 +126,8 @@ class Telephone:
         self.answered = trio.Event()
         self.ringing = trio.Event()
         self.ended = trio.Event()
+        self.parted = trio.Event()
+        """Its BYE was answered."""
         self.silent = False
         self.keys = ""
         """Keys that were pressed at the far side and came here."""
@@ -154,11 +157,20 @@ class Telephone:
             return
         if self.answered.is_set():
             await self.exchange.request(self, "BYE")
+            self.exchange.nursery.start_soon(self._insist)
         elif self.inbound:
             await self.exchange.cancel(self)
         elif self.invite is not None:
             await self.exchange.answer(self.invite, self, 480)
         self.ended.set()
+
+    async def _insist(self) -> None:
+        """Send the BYE again until it is answered: a switch without a moment's time loses packets (RFC 3261, 17.1.2)."""
+        for pause_s in AGAIN_S:
+            with trio.move_on_after(pause_s):
+                await self.parted.wait()
+                return
+            await self.exchange.request(self, "BYE", again=True)
 
     async def press(self, keys: str) -> None:
         """Press keys (RFC 4733), 80 ms each."""
@@ -300,8 +312,8 @@ class Exchange:
         await self.request(phone, "INVITE", _sdp(port))
         return phone
 
-    async def request(self, phone: Telephone, method: str, body: str = "") -> None:
-        if method not in ("ACK", "CANCEL"):
+    async def request(self, phone: Telephone, method: str, body: str = "", *, again: bool = False) -> None:
+        if method not in ("ACK", "CANCEL") and not again:
             phone.cseq += 1
         await self._send(
             [
@@ -344,6 +356,8 @@ class Exchange:
     async def _on_response(self, message: Message) -> None:
         phone = self.telephones.get(message.get("call-id"))
         status = int(message.first.split()[1])
+        if phone is not None and message.get("cseq").endswith("BYE"):
+            phone.parted.set()
         if phone is None or not message.get("cseq").endswith("INVITE"):
             return
         if status in (180, 183):
