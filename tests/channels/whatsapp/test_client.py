@@ -103,7 +103,7 @@ async def test_the_number_that_was_written_to_answers(fake: FakeWhatsApp) -> Non
 # The window --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("last_us", [0, time.time_ns() // 1000 - 86_400_000_000])
+@pytest.mark.parametrize("last_us", [0, time.time_ns() // 1000 - 86_400_000_000], ids=["never", "a day ago"])
 async def test_outside_the_window_free_text_is_refused_before_anybody_is_asked(
     fake: FakeWhatsApp, last_us: int
 ) -> None:
