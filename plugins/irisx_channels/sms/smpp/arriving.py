@@ -101,11 +101,9 @@ class Arrivals:
         old.parts[number] = came.text
         old.names = [*old.names, name]
         if len(old.parts) == old.total:
-            old.done = True
-            self._done[old.id] = self._groups.pop(_key(old))
-            for (
-                part
-            ) in old.names:  # from now on each of them stands for the whole, and the last one settles it
+            whole.append(self._groups.pop(_key(old)))
+            # From now on each part's name stands for the whole: whichever comes again is a repetition of it.
+            for part in old.names:
                 if part in self._seen:
                     self._seen[part].id = old.id
         if len(self._groups) > MAX_GROUPS:

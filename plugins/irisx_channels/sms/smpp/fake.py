@@ -43,7 +43,8 @@ class Peer:
 
     def write(self, pdu: Pdu) -> None:
         """Without waiting: what piles up is bounded by the few messages of a test."""
-        self.writer.write(codec.encode(pdu))
+        if not self.writer.transport.is_closing():
+            self.writer.write(codec.encode(pdu))
 
 
 class FakeSmpp(Fake):

@@ -58,6 +58,7 @@ class Link:
         self._waiting = 0
         self._changed = trio.Event()
         self._write = trio.Event()
+        self._write.set()  # the bind is there already
         self._over = trio.Event()
         self._arrivals = arriving.Arrivals(b"", 0)
         self._ids = Ids(settings.ids)
