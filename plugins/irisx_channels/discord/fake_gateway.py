@@ -57,6 +57,8 @@ class Gateway(Api):
         self.sessions: dict[str, Session] = {}
         self.identified = 0
         self.resumed = 0
+        self.hasty = 0
+        """Sessions that were refused because others had just been started."""
         self.closes: list[int] = []
         """Codes with which the bot closed."""
         self.deaf = False
@@ -193,6 +195,7 @@ class Gateway(Api):
         recent = [at for at in self._started.get(key, []) if now < at + self.concurrency_s]
         self._started[key] = [*recent, now]
         if recent or self.remaining_starts <= 0:
+            self.hasty += bool(recent)
             await link.send(9, False)
             return 0
         self.identified += 1

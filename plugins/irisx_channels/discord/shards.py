@@ -116,9 +116,12 @@ class Holder:
             self._last[turn] = trio.current_time()
 
     async def keep(self, index: int, session: Session) -> None:
-        """Everything up to ``session`` is stored."""
+        """Everything up to ``session`` is stored.
+
+        It is remembered before the first wait: a connection that breaks now is resumed here all the same.
+        """
+        self.sessions[index] = session
         async with self._saving:
-            self.sessions[index] = session
             await self._save(msgspec.json.encode(Kept(self.start.shards, self.sessions)))
 
     def remember(self, kind: str, d: Json) -> None:
@@ -203,9 +206,6 @@ class Shard:
             elif isinstance(effect, BeatEvery):
                 nursery.start_soon(self._beat, effect.interval_s, nursery, queue)
             elif isinstance(effect, Dispatch):
-                if effect.kind == "READY":
-                    # At once: whatever follows is replayed only to those who know their session.
-                    self._holder.sessions[self._index] = effect.session
                 await queue.send(effect)
             elif isinstance(effect, Again):
                 self._again = effect
@@ -262,9 +262,10 @@ class Shard:
             if found:
                 await self._holder.deliver(Parsed(tuple(found.values())))
             session = batch[-1].session
-            self._holder.sessions[self._index] = session
             if found:
                 await self._holder.keep(self._index, session)
+            else:
+                self._holder.sessions[self._index] = session
             for one in batch:
                 if one.kind == "INTERACTION_CREATE":
                     await self._holder.respond(one.d)

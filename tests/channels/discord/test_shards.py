@@ -128,6 +128,9 @@ async def test_while_nobody_listens_nothing_is_lost(fake: FakeDiscord) -> None:
         async with listening(fake, platform, lent):
             fake.do(fake.say, ANN, "one")
             await until(lambda: platform.messages)
+            with trio.fail_after(5):  # (READY, the server, the message)
+                while msgspec.json.decode(await lent.load(), type=Kept).sessions[0].seq < 3:
+                    await trio.sleep(0.01)
         await until(lambda: not fake.links)
         fake.do(fake.say, ANN, "two")
         async with listening(fake, platform, lent):
@@ -180,6 +183,27 @@ async def test_what_was_in_our_hands_when_the_connection_broke_is_replayed(fake:
         platform.gate.set()
         await until(lambda: len(platform.messages) == 2)
     assert platform.texts() == ["one", "two"]
+    assert fake.identified == 1
+
+
+async def test_a_connection_that_breaks_while_its_session_is_being_kept_is_resumed(fake: FakeDiscord) -> None:
+    platform, gate, saves = Platform(), trio.Event(), 0
+
+    async with tools() as lent:
+
+        async def slow(value: bytes) -> None:
+            nonlocal saves
+            saves += 1
+            await gate.wait()
+            await lent.save(value)
+
+        async with listening(fake, platform, msgspec.structs.replace(lent, save=slow)):
+            await until(lambda: saves)
+            fake.do(fake.say, ANN, "one")
+            fake.do(fake.links[0].socket.cut)
+            await until(lambda: fake.resumed)
+            gate.set()
+            await until(lambda: platform.messages)
     assert fake.identified == 1
 
 
@@ -278,7 +302,7 @@ async def test_shards_take_turns_to_start_and_each_server_is_heard_once(fake: Fa
             fake.do(fake.say, ANN, "two", channel=fake.GENERAL)
             await until(lambda: len(platform.messages) == 2)
         assert platform.times == 2
-        assert fake.identified == 4  # nobody was told to wait and begin again
+        assert (fake.identified, fake.hasty) == (4, 0)
         await until(lambda: not fake.links)
         kept = msgspec.json.decode(await lent.load(), type=Kept)
         assert (kept.shards, sorted(kept.sessions)) == (4, [0, 1, 2, 3])
@@ -293,7 +317,8 @@ async def test_shards_take_turns_to_start_and_each_server_is_heard_once(fake: Fa
     assert fake.identified == 6
 
 
-async def test_what_was_kept_may_be_nonsense(fake: FakeDiscord) -> None:
+async def test_what_was_kept_may_be_nonsense(fake: FakeDiscord, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("irisx_channels.discord.gateway.INVALID_PAUSE_S", (0.0, 0.1))
     async with tools() as lent:
         for kept in (b"{", b"[]", b'{"shards":"x"}', b'{"shards":1,"sessions":{"0":{"id":"gone","seq":7}}}'):
             fake.sessions.clear()
