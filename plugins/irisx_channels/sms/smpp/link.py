@@ -28,6 +28,7 @@ WAITING = 1000
 SETTLE_S = 2.0
 """How soon after an answer we ask for something, to learn that the answer was read."""
 LEAVE_S = 2.0
+WRITE_S = 2.0
 
 
 class Link:
@@ -161,10 +162,15 @@ class Link:
             await self._write.wait()
             self._write = trio.Event()
             if octets := self.session.take():
+                # Taken bytes count as sent, so they are sent, also when this is cancelled: whole, and within a limit.
                 try:
-                    await self._stream.send_all(octets)
+                    with trio.move_on_after(WRITE_S, shield=True) as limit:
+                        await self._stream.send_all(octets)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._happened(self.session.broken("the connection broke"))
+                    return
+                if limit.cancelled_caught:
+                    self._happened(self.session.broken("the centre reads nothing"))
                     return
 
     async def _ticks(self) -> None:
