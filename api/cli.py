@@ -37,6 +37,7 @@ app = typer.Typer(
 _RUN, _CALLS, _LOOK, _CARE, _PLUGINS = "Run", "Calls", "Look", "Care", "Channels"
 app.command(rich_help_panel=_RUN)(processes.up)
 app.command(rich_help_panel=_RUN)(processes.controller)
+app.command(rich_help_panel=_RUN)(processes.channels)
 app.command(rich_help_panel=_RUN)(processes.api)
 app.command(rich_help_panel=_RUN)(processes.simulator)
 app.command("calls", rich_help_panel=_CALLS)(calls.list_calls)

@@ -33,6 +33,8 @@ REPLIES = "irisx:replies:"
 FRESH = "irisx:log:"
 LEASE = "irisx:lease:"
 PRESENCE = "irisx:controller:"
+HOSTS = "irisx:channel-host:"
+OUTBOX = "irisx:outbox"
 PRESENT_S = 5.0
 
 FOLLOWER_SIZE = 20_000
@@ -297,17 +299,30 @@ class Bus:
         with contextlib.suppress(RedisError):
             await self.redis.publish("irisx:" + channel, payload)
 
-    async def present(self, name: str, said: bytes) -> None:
-        """Say that a controller lives; forgotten `PRESENT_S` after the last time."""
+    async def ring(self, channel_id: str) -> None:
+        """Hint that something waits to be sent through an account. Raises nothing: senders look by themselves, too."""
         with contextlib.suppress(RedisError, OSError):
-            await self.redis.set(PRESENCE + name, said, px=round(PRESENT_S * 1000))
+            await self.redis.publish(OUTBOX, channel_id.encode())
+
+    async def hear_rings(self, handler: Callable[[str], object]) -> None:
+        """``handler(channel_id)`` for every such hint from now on; it must not block."""
+
+        def on_ring(payload: bytes) -> None:
+            handler(payload.decode(errors="replace"))
+
+        await self._hear(OUTBOX, on_ring)
+
+    async def present(self, name: str, said: bytes, *, kind: str = PRESENCE) -> None:
+        """Say that a controller (`HOSTS`: a channel host) lives; forgotten `PRESENT_S` after the last time."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.redis.set(kind + name, said, px=round(PRESENT_S * 1000))
         if monotonic() - self._looked_at > CLOCK_S:
             await self._look_at_clock()
 
-    async def who_is_present(self) -> list[bytes]:
-        """What the living controllers said of themselves last."""
+    async def who_is_present(self, kind: str = PRESENCE) -> list[bytes]:
+        """What the living controllers (`HOSTS`: channel hosts) said of themselves last."""
         try:
-            names = [key async for key in self.redis.scan_iter(match=PRESENCE + "*", count=100)]
+            names = [key async for key in self.redis.scan_iter(match=kind + "*", count=100)]
             said = await self.redis.mget(names) if names else []
             return [each for each in said if isinstance(each, bytes)]
         except (RedisError, OSError) as exc:

@@ -69,6 +69,7 @@ class Sender:
         self._before_send = before_send
         self._blame = blame
         self._wake = trio.Event()
+        self._stopping = False
         self._room = trio.CapacityLimiter(AT_ONCE)
         self.counts = Counts()
         self.pause_until = 0.0
@@ -78,10 +79,15 @@ class Sender:
         """There may be something to send."""
         self._wake.set()
 
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when what is under way has ended."""
+        self._stopping = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Send until cancelled; what is under way then is finished or left for `store.stranded`."""
+        """Send until `stop` or until cancelled; what is under way when cancelled is left for `store.stranded`."""
         async with trio.open_nursery() as nursery:
-            while True:
+            while not self._stopping:
                 self._wake = trio.Event()
                 free = AT_ONCE - self._room.borrowed_tokens
                 taken = await self._take(free) if free and trio.current_time() >= self.pause_until else []

@@ -33,7 +33,7 @@ def up(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run everything on this machine: database, bus, simulated switch, controllers, API and pages.
+    """Run everything on this machine: database, bus, simulated switch, controllers, channel host, API and pages.
 
     What DATABASE_URL, REDIS_URL, S3_ENDPOINT and SWITCHES name is used instead of the embedded part. Ctrl-C stops it.
     """
@@ -63,6 +63,15 @@ def controller() -> None:
     from core.controller import run
 
     run(settings)
+
+
+def channels() -> None:
+    """Run one channel host: it sends, and holds channels' connections. Settings come from the environment."""
+    settings = _settings("DATABASE_URL", "REDIS_URL")
+    from core.channel_host import run
+    from irisx_sdk.loading import installed
+
+    run(settings, installed().channels)
 
 
 def api() -> None:

@@ -181,6 +181,8 @@ async def update_channel(ask: Ask[ChannelChange]) -> Answer:
     if "settings" in given:
         row = await store.get_channel(ask.services.database, ask.tenant_id, channel_id)
         hidden = hidden_members(known.check_settings(row.type, given["settings"]))
+        if row.state == "misconfigured":
+            given.setdefault("state", "active")  # whoever mends it wants it tried again
     row = await store.update_channel(
         ask.services.database,
         ask.tenant_id,

@@ -177,6 +177,9 @@ async def create_message(ask: Ask[NewText]) -> Answer:
                     now_us=moment,
                 ),
             )
+    if not body.note:
+        # (committed: whoever sends may look now)
+        ask.services.later(ask.services.bus.ring(way.channel_id))
     return Answer(202, await store.get_message(ask.services.database, ask.tenant_id, message_id))
 
 

@@ -75,6 +75,9 @@ def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
         role = "owns the switches, or stands by" if choices.controllers > 1 else "owns the switches"
         ready = probes.controller(plan.settings.redis_url)
         plan.steps.append(_program(f"controller-{number}", role, ["controller"], env, state, ready))
+    hosting = probes.channel_host(plan.settings.redis_url)
+    about = "sends messages, holds channels' connections"
+    plan.steps.append(_program("channels", about, ["channels"], env, state, hosting))
     address = browser_address(msgspec.structs.replace(plan.settings, public_url=""))
     about = f"HTTP and pages on {browser_address(plan.settings)}"
     plan.steps.append(_program("api", about, ["api"], env, state, probes.api(address)))

@@ -9,7 +9,7 @@ import trio
 from redis.exceptions import RedisError
 
 from api.up.parts import Probe
-from core.bus import PRESENCE
+from core.bus import HOSTS, PRESENCE
 
 _PATIENCE_S = 1.0
 
@@ -33,12 +33,20 @@ def simulator(host: str, port: int) -> Probe:
 
 def controller(redis_url: str) -> Probe:
     """It shows itself on the bus: then it has reached database and bus, and stands by for its switches."""
+    return _shown(redis_url, PRESENCE)
 
+
+def channel_host(redis_url: str) -> Probe:
+    """It shows itself on the bus: then it has reached database and bus."""
+    return _shown(redis_url, HOSTS)
+
+
+def _shown(redis_url: str, kind: str) -> Probe:
     def look(pid: int) -> bool:
         with redis.Redis.from_url(
             redis_url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S
         ) as client:
-            names = list(client.scan_iter(match=PRESENCE + "*", count=100))
+            names = list(client.scan_iter(match=kind + "*", count=100))
             for said in client.mget(names) if names else []:
                 if said is None:
                     continue

@@ -1,5 +1,7 @@
 """A lease on one switch: the right to command it, and the certainty of having lost that right in time.
 
+The channel hosts take leases of the same kind, longer ones: which of them holds an account's connection.
+
 The rules (measured reasons are in this room's README):
 
 1. The deadline is the monotonic time taken BEFORE the renewal was asked for, plus the time-to-live. Never a
@@ -43,9 +45,10 @@ class LeaseLost(Conflict):
 class Lease:
     """The lease of one switch as one controller sees it."""
 
-    def __init__(self, bridge: Bridge, bus: Bus, node: str, owner: str) -> None:
+    def __init__(self, bridge: Bridge, bus: Bus, node: str, owner: str, *, ttl_s: float = TTL_S) -> None:
         self._bridge = bridge
         self._bus = bus
+        self._ttl_s = ttl_s
         self.node = node
         self.owner = owner
         self.token = 0
@@ -74,7 +77,7 @@ class Lease:
         with trio.move_on_after(ANSWER_S):
             try:
                 left_ms = await self._bridge.run(
-                    leases.take, self._bus.redis, self.node, self.owner, round(TTL_S * 1000)
+                    leases.take, self._bus.redis, self.node, self.owner, round(self._ttl_s * 1000)
                 )
             except Unavailable:
                 left_ms = None
@@ -83,13 +86,13 @@ class Lease:
             return None
         self.unanswered = 0
         if left_ms == 0:
-            self.deadline = asked + TTL_S
+            self.deadline = asked + self._ttl_s
         return left_ms / 1000
 
     async def wait_taken(self) -> None:
         """Wait until the lease is ours: at once when it is free, else right after its holder's time has run out."""
         while (left := await self.try_take()) != 0.0:
-            pause = RENEW_S if left is None else min(left, TTL_S)
+            pause = RENEW_S if left is None else min(left, self._ttl_s)
             # Several heirs must not all ask in the same millisecond, for ever.
             await trio.sleep(pause + random.uniform(0.0, 0.02))
 
@@ -97,7 +100,7 @@ class Lease:
         """Renew until somebody else holds the lease, then return. Being cancelled leaves it to run out."""
         silent = False
         while True:
-            await trio.sleep(RENEW_S)
+            await trio.sleep(RENEW_S * self._ttl_s / TTL_S)
             left = await self.try_take()
             if left is None:
                 if not silent and monotonic() > self.deadline:

@@ -80,6 +80,19 @@ async def read_letter(db: Database, one: Claimed) -> Letter:
     )
 
 
+async def file_key(db: Database, tenant_id: str, file_id: str) -> str:
+    """Where an attachment is in the object store. Raises `NotFound` for one that is not there (yet)."""
+    async with db.reader(tenant_id) as connection:
+        key = await connection.fetchval(
+            "select key from attachments where tenant_id = $1 and id = $2 and state = 'stored'",
+            tenant_id,
+            file_id,
+        )
+    if not key:
+        raise NotFound("there is no such file", code="no_such_file")
+    return str(key)
+
+
 def _quiet(text: str | None, timezone: Any) -> QuietHours | None:
     """The tenant's quiet hours in the receiver's zone, or in the tenant's where theirs is not known."""
     if not text or text == "null":

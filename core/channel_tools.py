@@ -1,0 +1,171 @@
+"""What the platform lends to a channel at work: a client that reaches public addresses only, files, a place to keep something.
+
+trio. A tenant chooses the addresses in an account's settings and providers name more of them, so every name is resolved
+here, private addresses are refused, and the connection goes to the very address that was looked at. The one exception
+is this machine itself, for an account whose own settings name it: that is how fake providers are reached.
+"""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+import msgspec
+import trio
+from msgspec import Struct
+
+from core.aio import Bridge
+from core.clock import now_us
+from core.errors import NotFound, PeerError
+from core.storage import channels, sending
+from core.storage.blobs import Blobs
+from core.storage.database import Database
+from irisx_sdk import Misconfigured, NotSent, Refused, Tools
+
+CONNECT_S = 5.0
+ANSWER_S = 15.0
+"""Until the next bytes of an answer; a whole sending has `core.outbox.SEND_S`. A channel that polls says its own."""
+CONNECTIONS = 64
+"""To the provider of one account; what is under way together (`core.outbox.AT_ONCE`), and polls."""
+MOST_ADDRESSES = 4
+"""Of one name, that are tried one after the other."""
+
+
+def may_reach(address: str, *, local: bool) -> bool:
+    """Whether connections may go there; ``local`` allows this machine, and still nothing else that is private."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return (ip.is_global and not ip.is_multicast) or (local and ip.is_loopback)
+
+
+def names_this_machine(settings: Struct) -> bool:
+    """Whether an account's own settings name 127.0.0.1 as where its provider is."""
+    said: dict[str, Any] = msgspec.to_builtins(settings)
+    for name, value in said.items():
+        if not isinstance(value, str):
+            continue
+        if name in ("host", "base_url") or name.endswith("_base_url"):
+            try:
+                host = urlsplit(value).hostname if "://" in value else value
+            except ValueError:
+                continue
+            if host == "127.0.0.1":
+                return True
+    return False
+
+
+async def addresses_of(host: str, port: int, *, local: bool) -> list[str]:
+    """Where ``host`` is, without what may not be reached. Raises `OSError` for no such name, `Misconfigured` for none left."""
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise OSError("that is no name of a host") from None
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    allowed = [one for one in addresses if may_reach(one, local=local)]
+    if not allowed:
+        raise Misconfigured(
+            "this address is in a private network, where channels may not go", code="private_address"
+        )
+    return allowed[:MOST_ADDRESSES]
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Connections of one client. (TLS still checks the certificate against the name, not the address.)"""
+
+    def __init__(self, local: bool) -> None:
+        self._local = local
+        self._inner = httpcore.TrioBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        limit = CONNECT_S if timeout is None else timeout
+        try:
+            with trio.fail_after(limit):
+                addresses = await addresses_of(host, port, local=self._local)
+        except trio.TooSlowError:
+            raise httpcore.ConnectTimeout("its name was not resolved in time") from None
+        except OSError:
+            raise httpcore.ConnectError("its name is not known") from None
+        failed: Exception = httpcore.ConnectError("no address")
+        for address in addresses:
+            try:
+                return await self._inner.connect_tcp(
+                    address, port, limit / len(addresses), local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
+                failed = exc
+        raise failed
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+class _Transport(httpx.AsyncHTTPTransport):
+    """httpx's own, over `_Backend`: httpx has no argument for it."""
+
+    def __init__(self, context: ssl.SSLContext, *, local: bool) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS // 4,
+            keepalive_expiry=30.0,
+            network_backend=_Backend(local),
+        )
+
+
+@asynccontextmanager
+async def open_tools(
+    bridge: Bridge,
+    db: Database,
+    blobs: Blobs,
+    context: ssl.SSLContext,
+    *,
+    tenant_id: str,
+    channel_id: str,
+    settings: Struct,
+) -> AsyncIterator[Tools]:
+    """The tools of one account, while the block lasts."""
+    local = names_this_machine(settings)
+
+    async def read_file(file_id: str) -> bytes:
+        try:
+            key = await bridge.run(sending.file_key, db, tenant_id, file_id)
+            return await trio.to_thread.run_sync(blobs.get, key, abandon_on_cancel=True)
+        except NotFound:
+            raise Refused("a file of this message is not there", code="no_such_file") from None
+        except PeerError:
+            raise NotSent("the store of files is out of reach", code="no_file_store") from None
+
+    async def load() -> bytes:
+        return await bridge.run(channels.load_place, db, tenant_id, channel_id)
+
+    async def save(place: bytes) -> None:
+        await bridge.run(channels.save_place, db, tenant_id, channel_id, place)
+
+    async def reach(host: str, port: int) -> str:
+        try:
+            with trio.fail_after(CONNECT_S):
+                return (await addresses_of(host, port, local=local))[0]
+        except (OSError, trio.TooSlowError):
+            raise NotSent("the name of the provider's host was not resolved", code="no_such_host") from None
+
+    async with httpx.AsyncClient(
+        transport=_Transport(context, local=local),
+        timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S, pool=CONNECT_S),
+        follow_redirects=False,
+        trust_env=False,
+    ) as http:
+        yield Tools(http, read_file, now_us, load, save, reach=reach)
