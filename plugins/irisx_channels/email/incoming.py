@@ -21,7 +21,8 @@ def parsed(mail: Received, settings: Settings) -> Parsed:
     own = {address.lower() for address in (settings.sender, settings.reply_to) if address}
     sender = _sender(mail)
     given = threading.ids(mail.first("message-id"))[:1]
-    if given and threading.reference_of_id(given[0]) and sender.value.lower() in own:
+    origin = {threading.without_token(one.value).lower() for one in _addresses(mail, "from")}
+    if given and threading.reference_of_id(given[0]) and origin & own:
         return Parsed()  # a copy of our own mail: it is in the store already
     recipient = _recipient(mail, own)
     subject = words.header(mail.first("subject"))[:1000]

@@ -1,0 +1,1 @@
+"""Mail in over a server of our own."""

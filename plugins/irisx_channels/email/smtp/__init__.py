@@ -1,0 +1,1 @@
+"""Mail out by SMTP submission, through any server."""
