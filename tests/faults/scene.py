@@ -16,7 +16,7 @@ from bench.stack import Api, Child, Stack, owned, rows, wait_until
 from core.journal import SUFFIX, Mark, read
 from tests.faults.truth import Books, Ends
 
-RATE = 60
+RATE = 30
 TALK_S = 1.5
 POLL_S = 0.1
 """Between two questions to the database: each is a session of its own."""

@@ -18,7 +18,7 @@ from tests.faults.test_processes import kill_postgres
 AWAY_S = float(os.environ.get("IRISX_PG_AWAY_S", "8"))
 GROWTH = 48 << 20
 """What a controller may grow by while Postgres is away, whatever the time: facts go to disk at once, so what grows is
-the table of live calls (some 100 here, 10 KiB each), the buffers of the spool's batches, and Python's own slack. Kept
+the table of live calls (some 50 here, 10 KiB each), the buffers of the spool's batches, and Python's own slack. Kept
 in memory, 30 s of this traffic would not be bounded by anything but `core.calls.MEMORY`."""
 MOST_WAITING = 400
 """Facts in memory at any moment: one batch (`core.calls.BATCH`)."""
