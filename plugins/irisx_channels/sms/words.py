@@ -20,8 +20,14 @@ TELNYX_STOP: Final = STOP | {"stop all"}
 """Telnyx, "Advanced opt-in and opt-out", 2025."""
 
 
+_LONGEST = 100
+"""No message that is longer is one of the words, not even with much space around it."""
+
+
 def wish(text: str, *, stop: frozenset[str] = STOP, start: frozenset[str] = START) -> Wish | None:
     """What a message asks for, None for every ordinary one."""
+    if len(text) > _LONGEST:
+        return None
     word = " ".join(text.split()).casefold()
     if word in stop:
         return "stop"

@@ -1,5 +1,7 @@
 """SMPP's receipts in all their spellings, ids in two bases, and messages that come in parts or twice."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -219,3 +221,10 @@ def test_a_flood_of_first_parts_is_shown_as_it_is() -> None:
 
 def test_a_state_that_cannot_be_read_begins_anew() -> None:
     assert take(Arrivals(b"{broken", 1), "hi")[0].text == "hi"
+
+
+@pytest.mark.parametrize("text", ["id:" + " " * 65_000, "id:1 " * 13_000, "id:1 stat:" + "DELIVRD " * 8_000])
+def test_a_hostile_payload_is_read_at_once(text: str) -> None:
+    begun = time.thread_time()
+    read(text)
+    assert time.thread_time() - begun < 0.05

@@ -143,6 +143,8 @@ class FakeBandwidth(Fake):
         return [self.hook(event | {"to": _SENDER, "message": message | more})]
 
     def receipt(self, sent: FakeMessage, state: str) -> list[Delivery]:
+        if state == "queued":
+            return []
         kind = {"undelivered": "failed"}.get(state, state)
         event: dict[str, Any] = {
             "type": f"message-{kind}",

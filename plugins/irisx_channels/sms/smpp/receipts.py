@@ -20,10 +20,10 @@ from irisx_sdk import Status
 Bases = Literal["auto", "same", "hex-decimal", "decimal-hex"]
 """How ids are written: in answers, then in receipts. ``auto`` finds out."""
 
-_FIELD = re.compile(
-    r"\b(id|sub|dlvrd|submit[ _]date|done[ _]date|stat|err|text):(.*?)(?=\s*\b(?:id|sub|dlvrd|submit[ _]date|done[ _]date|stat|err|text):|$)",
-    re.IGNORECASE | re.DOTALL,
-)
+_NAMES = r"\b(?:id|sub|dlvrd|submit[ _]date|done[ _]date|stat|err|text):"
+_FIELD = re.compile(rf"({_NAMES})(.*?)(?={_NAMES}|\Z)", re.IGNORECASE | re.DOTALL)
+_MOST = 1000
+"""Characters of a receipt that are looked at: a hostile payload has 64 KiB."""
 _REMEMBERED = 50_000
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -73,8 +73,8 @@ def read(short: Short, text: str) -> Receipt | None:
 
 def _fields(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in _FIELD.findall(text):
-        key = name.lower().replace("_", " ")
+    for name, value in _FIELD.findall(text[:_MOST]):
+        key = name[:-1].lower().replace("_", " ")
         found.setdefault(key, value.strip())
         if key == "text":
             break  # (a piece of the message itself, which may look like anything)

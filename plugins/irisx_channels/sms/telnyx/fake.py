@@ -103,6 +103,8 @@ class FakeTelnyx(Fake):
         return [self.event("message.received", payload | more)]
 
     def receipt(self, sent: FakeMessage, state: str) -> list[Delivery]:
+        if state == "read":
+            return []
         payload = self._shown(sent, _FINAL.get(state, state))
         if state in ("undelivered", "failed"):
             payload["errors"] = [{"code": "40006" if state == "undelivered" else "40003", "title": "no"}]
