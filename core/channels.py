@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from core.clock import monotonic
 from core.conversations import Intake, Source
-from core.errors import IrisxError, NotFound, PeerError, RequestError, Unavailable
+from core.errors import Conflict, IrisxError, NotFound, PeerError, RequestError, Unavailable
 from core.ids import new_id
 from core.logs import get_logger
 from core.storage import channels as store
@@ -153,7 +153,7 @@ class Channels:
         """
         opened = await self.open(channel_id)
         if opened.row.state == "disabled":
-            raise Unavailable("the channel is switched off", code="channel_disabled")
+            raise Conflict("the channel is switched off", code="channel_disabled")
         try:
             parsed = await self._parse(opened, request)
         except BadSignature as exc:

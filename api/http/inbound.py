@@ -27,7 +27,7 @@ MAX_BODY = 40 * 1024 * 1024
     permission=PUBLIC,
     summary="Deliver a webhook",
     paths=[CHANNEL],
-    problems=[401, 404, 413, 503],
+    problems=[401, 404, 409, 413, 503],
     streaming=True,
     bucket="webhooks",
     idempotency="none",
@@ -43,7 +43,7 @@ async def receive_webhook(ask: Ask[None]) -> Answer:
     permission=PUBLIC,
     summary="Prove that the address for webhooks is ours",
     paths=[CHANNEL],
-    problems=[401, 404, 503],
+    problems=[401, 404, 409, 503],
     streaming=True,
     bucket="webhooks",
 )

@@ -38,6 +38,7 @@ Scope = MutableMapping[str, Any]
 
 EXAMPLES: dict[str, str] = {"phone": "+4915112345678", "email": "kim@customer.example", "user": "1001"}
 WEBHOOK_DEADLINE_S = 15.0
+DO_S = 30.0
 _KEPT = 500
 _EARLY_S = 0.15
 _OVERTAKEN_S = 0.2
@@ -172,7 +173,7 @@ class Fake(ABC):
     # What others use ------------------------------------------------------------------------------------------------
 
     def do(self, work: Callable[..., Any], *args: Any, **more: Any) -> Any:
-        """Call ``work`` in the fake's own loop from another thread, wait for it (10 s at most), return what it gave."""
+        """Call ``work`` in the fake's own loop from another thread, wait for it (`DO_S` at most), return what it gave."""
 
         async def there() -> Any:
             made = work(*args, **more)
@@ -180,7 +181,7 @@ class Fake(ABC):
 
         if self._loop is None:
             return asyncio.run(there())
-        return asyncio.run_coroutine_threadsafe(there(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(there(), self._loop).result(DO_S)
 
     async def write(self, sender: str, text: str, **more: Any) -> list[Delivered]:
         """A person writes, and the platform is told: `say` and `deliver`."""

@@ -180,7 +180,7 @@ async def test_an_account_is_changed_switched_off_and_removed(connect: Connect) 
         changed = await api.ask("PATCH", path, key, {"name": "B", "state": "disabled"})
         assert (changed.json()["name"], changed.json()["state"]) == ("B", "disabled")
         off = await api.http.post(f"{path}/inbound", content=b"")
-        assert off.status_code == 503 and off.json()["code"] == "channel_disabled"
+        assert off.status_code == 409 and off.json()["code"] == "channel_disabled"
         assert (await api.ask("GET", f"{path}/backlog", key)).json() == {
             "waiting": 0, "calling": 0, "oldest_due_us": 0,
         }  # fmt: skip
