@@ -46,11 +46,13 @@ CONTENT = frozenset(
 
 _QUIET = (
     *("alembic", "asyncio", "boto3", "botocore", "s3transfer", "sqlalchemy", "urllib3"),
+    *("httpcore", "httpx", "trio-websocket"),
     *("uvicorn.access", "uvicorn.asgi", "uvicorn.error"),
 )
 """Libraries that are heard from level warning on, and none of them may be quieted anywhere else: levels belong to the
 whole process. One line of these per request or query is noise at our volume, and theirs may quote what we must not:
-uvicorn's repeat addresses with their query, which is where people put tokens by mistake."""
+uvicorn's repeat addresses with their query, which is where people put tokens by mistake, and httpx's those of
+providers, where Telegram's tokens are on purpose."""
 
 
 def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

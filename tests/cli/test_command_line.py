@@ -11,7 +11,7 @@ from api import cli
 
 CAPTURES = Path(__file__).resolve().parents[1] / "data" / "captures"
 COMMANDS = [
-    ["up"], ["controller"], ["api"], ["simulator"], ["status"], ["top"], ["calls"], ["originate"], ["events"], ["replay"],
+    ["up"], ["controller"], ["channels"], ["api"], ["simulator"], ["status"], ["top"], ["calls"], ["originate"], ["events"], ["replay"],
     ["freeswitch-config"], ["migrate"], ["doctor"], ["login"], ["logout"], ["nodes"], ["new-password"],
     *(["nodes", verb] for verb in ("list", "add", "drain", "resume", "resync", "probe", "remove")),
     *(
@@ -22,7 +22,7 @@ COMMANDS = [
         )
     ),
 ]  # fmt: skip
-RUNS_FOR_EVER = {"controller", "api", "simulator"}
+RUNS_FOR_EVER = {"controller", "channels", "api", "simulator"}
 
 
 @pytest.fixture(autouse=True)

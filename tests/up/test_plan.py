@@ -37,6 +37,7 @@ def test_with_nothing_given_everything_is_embedded(tmp_path: Path) -> None:
         "database",
         "controller-1",
         "controller-2",
+        "channels",
         "api",
     ]
     assert chosen.settings.switches[0].name == "simulator"
@@ -52,7 +53,7 @@ def test_every_part_that_is_given_is_not_started(tmp_path: Path) -> None:
         secret="x" * 40,
     )
     chosen = made(tmp_path, given, controllers=1)
-    assert names(chosen) == ["database", "controller-1", "api"]
+    assert names(chosen) == ["database", "controller-1", "channels", "api"]
     assert chosen.settings.database_url == given.database_url
     assert chosen.settings.switches == given.switches
 

@@ -5,18 +5,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from irisx_sdk import Channel
+from irisx_sdk.fake import Fake
+from irisx_sdk.loading import fake_of, installed
+from irisx_sdk.testing import running as provider
 from tests.up.fakes import lives
 from tests.whole import START_S, Whole, clean_environment, eventually, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-PARTS = ["postgres", "valkey", "simulator", "controller", "controller 2", "api"]
+PARTS = ["postgres", "valkey", "simulator", "controller", "controller 2", "channels", "api"]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +58,50 @@ def test_a_second_one_on_the_same_directory_is_told_so_in_one_line(running: Whol
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1
     assert f"process {running.process.pid}, {running.address}" in second.stderr
+
+
+def test_what_is_answered_goes_out_and_what_comes_over_a_connection_comes_in(running: Whole) -> None:
+    known = installed().channels
+    with running.client() as client, providers(known) as (sms, bot):
+        for fake in (sms, bot):
+            body = {
+                "type": fake.channel.name,
+                "name": "Ours",
+                "settings": msgspec.to_builtins(fake.settings),
+            }
+            account = client.post("/channels", json=body).raise_for_status().json()
+            if fake is sms:
+                fake.webhook_url = f"{running.address}/v1/channels/{account['id']}/inbound"
+        sms.do(sms.write, "+4930123", "hello")
+        bot.do(bot.say, "1001", "hello")
+        found = eventually(
+            30, lambda: len(data := client.get("/conversations").json()["data"]) == 2 and data, "both wrote"
+        )
+        for number, conversation in enumerate(found):
+            path = f"/conversations/{conversation['id']}/messages"
+            headers = {"Idempotency-Key": f"answer-{number}"}
+            client.post(path, json={"text": "Yes?"}, headers=headers).raise_for_status()
+        eventually(30, lambda: sms.sent and bot.sent, "both answers arrived")
+        (one,) = [
+            each for each in found if each["preview"] == "hello" and each["channel_id"] != account["id"]
+        ]
+
+        def delivered() -> bool:
+            data = client.get(f"/conversations/{one['id']}/messages").json()["data"]
+            return "delivered" in [message["state"] for message in data]
+
+        eventually(30, delivered, "the receipts came")
+        assert [(each.to, each.text) for each in (*sms.sent, *bot.sent)] == [
+            ("+4930123", "Yes?"),
+            ("1001", "Yes?"),
+        ]
+
+
+@contextmanager
+def providers(known: dict[str, Channel]) -> Iterator[tuple[Fake, Fake]]:
+    """One that calls webhooks, and one that is polled."""
+    with provider(fake_of(known["sms.twilio"])()) as sms, provider(fake_of(known["telegram"])()) as bot:
+        yield sms, bot
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -93,14 +143,14 @@ def test_ctrl_c_stops_everything_in_reverse(running: Whole) -> None:
     stopped = [
         one["name"] for one in running.said[since:] if str(one.get("text", "")).startswith("stopped in")
     ]
-    assert stopped == ["api", "controller-2", "controller-1", "simulator", "valkey", "postgres"]
+    assert stopped == ["api", "channels", "controller-2", "controller-1", "simulator", "valkey", "postgres"]
     assert not any(lives(pid) for pid in pids)
 
 
 def test_after_a_kill_of_the_supervisor_nobody_is_left_and_the_next_start_goes_on(tmp_path: Path) -> None:
     up = Whole(tmp_path / "state", "--controllers", "1", "--calls-per-minute", "60").wait_until_up()
     children = up.children()
-    assert set(children) == {"postgres", "valkey", "simulator", "controller", "api"}
+    assert set(children) == {"postgres", "valkey", "simulator", "controller", "channels", "api"}
     up.process.kill()
     up.process.wait()
     eventually(10, lambda: not any(lives(pid) for pid in children.values()), "all children are gone")
