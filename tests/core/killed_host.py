@@ -40,9 +40,9 @@ def main(step: str) -> None:
     # Its messages are looked after within seconds instead of a minute.
     store.CLAIM_S = CLAIM_S
     if step == "claimed":
-        store.claim = after(store.claim)
+        store.claim = after(store.claim)  # type: ignore[assignment]
     elif step == "begun":
-        store.begin = after(store.begin)
+        store.begin = after(store.begin)  # type: ignore[assignment]
     elif step == "sent":
         store.sent = instead
     run(Settings.from_env(), installed().channels)
