@@ -19,6 +19,7 @@ from core import channel_account, channel_host
 from core.access.roles import EVERYTHING
 from core.bus import HOSTS
 from core.channel_tools import may_reach, names_this_machine
+from core.clock import monotonic
 from core.config import Settings
 from core.ids import new_id
 from core.storage.channels import get_channel
@@ -368,6 +369,8 @@ async def test_a_host_that_is_told_to_stop_finishes_what_it_sends(
                 message = await ours.answer(conversation, "hi")
                 await until(lambda: fake.requests, "the provider is being called")
                 assert not fake.sent
+                told = monotonic()
+            assert monotonic() - told < channel_host.GRACE_S - 2, "it ends when that is done, not when it must"
             assert len(fake.sent) == 1
             (attempt,) = await ours.ask("GET", f"/messages/{message}/attempts")
             assert attempt["outcome"] == "sent"
