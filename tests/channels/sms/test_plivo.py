@@ -83,6 +83,7 @@ def test_a_main_accounts_signature_counts_for_its_subaccount() -> None:
     "headers",
     [
         {"x-plivo-signature-v2": V2},
+        {"x-plivo-signature-v2": codec.signature_v2(TOKEN, URL, "")},
         {"x-plivo-signature-v2": V2, "x-plivo-signature-v2-nonce": "1"},
         {"x-plivo-signature-v2": "", "x-plivo-signature-v2-nonce": NONCE},
         {"x-plivo-signature-v3": V2, "x-plivo-signature-v3-nonce": NONCE},

@@ -267,6 +267,14 @@ async def test_a_session_for_one_message_where_the_account_allows_it() -> None:
     assert fake.unauthorized == 2
 
 
+async def test_while_a_session_is_being_made_an_account_may_use_one_of_its_own() -> None:
+    async with holding(alone=True) as held:
+        held.channel._links[held.mine.id].session.bound = False
+        await held.send()
+        binds = [unit for unit in held.fake.units if unit.command == words.BIND_TRANSCEIVER]
+    assert (len(held.fake.sent), len(binds)) == (1, 2)
+
+
 async def test_another_loop_sends_through_the_session_that_trio_holds() -> None:
     import asyncio
 
