@@ -1,5 +1,6 @@
 """Mail: by SMTP, through six providers, and in through webhooks, IMAP and a server of our own."""
 
+from irisx_channels.email.imap.client import Imap
 from irisx_channels.email.listener.client import Listener
 from irisx_channels.email.mailgun.client import Mailgun
 from irisx_channels.email.postmark.client import Postmark
@@ -9,4 +10,13 @@ from irisx_channels.email.smtp.client import Smtp
 from irisx_channels.email.sparkpost.client import SparkPost
 from irisx_sdk import Channel
 
-CHANNELS: tuple[Channel, ...] = (Smtp(), SendGrid(), Mailgun(), Postmark(), Ses(), SparkPost(), Listener())
+CHANNELS: tuple[Channel, ...] = (
+    Smtp(),
+    SendGrid(),
+    Mailgun(),
+    Postmark(),
+    Ses(),
+    SparkPost(),
+    Imap(),
+    Listener(),
+)

@@ -1,0 +1,1 @@
+"""Mail in out of a mailbox, by IMAP."""
