@@ -370,7 +370,9 @@ async def test_a_host_that_is_told_to_stop_finishes_what_it_sends(
                 await until(lambda: fake.requests, "the provider is being called")
                 assert not fake.sent
                 told = monotonic()
-            assert monotonic() - told < channel_host.GRACE_S - 2, "it ends when that is done, not when it must"
+            assert monotonic() - told < channel_host.GRACE_S - 2, (
+                "it ends when that is done, not when it must"
+            )
             assert len(fake.sent) == 1
             (attempt,) = await ours.ask("GET", f"/messages/{message}/attempts")
             assert attempt["outcome"] == "sent"
