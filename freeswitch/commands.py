@@ -223,6 +223,11 @@ def uuid_getvar(channel: str, variable: str) -> str:
     return f"uuid_getvar {uuid(channel)} {name(variable)}"
 
 
+def uuid_dump(channel: str) -> str:
+    """Everything about a channel, as an event in json."""
+    return f"uuid_dump {uuid(channel)} json"
+
+
 def uuid_broadcast(channel: str, what: str, leg: str = "aleg") -> str:
     """``what`` is a file, a tone or ``app::argument``. ``+OK`` even for files that do not exist."""
     if leg not in ("aleg", "bleg", "holdb", "both"):

@@ -11,7 +11,6 @@ that would let one survive the other, and unbound only when something else holds
 the two is in force, or there is a task of ours that looks after who is left.
 """
 
-import json
 from collections.abc import Iterable
 
 import trio
@@ -20,6 +19,7 @@ from core.model.records import Leg
 from core.telephony.desk import Desk
 from freeswitch import commands
 from freeswitch.errors import CommandRefused
+from freeswitch.event import Event
 
 STAY = "park_after_bridge"
 PARTNER = "bridge_to"
@@ -101,7 +101,8 @@ async def lives(desk: Desk, uuid: str) -> bool:
 
 async def is_parked(desk: Desk, uuid: str) -> bool:
     """Whether the switch has this leg parked. Raises `CommandRefused` when it has ended."""
-    shown = json.loads(await desk.api(f"uuid_dump {uuid} json"))
+    text = await desk.api(commands.uuid_dump(uuid))
+    shown = Event.from_json(text.encode("utf-8", "surrogateescape"))
     return (shown.get("Channel-State"), shown.get("Channel-State-Number")) in PARKED
 
 

@@ -165,6 +165,7 @@ VARIABLES = {
 }
 SETTABLE = {
     "park_after_bridge",
+    "uuid_bridge_park_on_cancel",
     "send_silence_when_idle",
     "api_reporting_hook",
     "continue_on_fail",
@@ -214,7 +215,8 @@ def check(line: str, given_: dict[str, Any]) -> None:
         "uuid_park": lambda w: not w,
         "uuid_break": lambda w: w == ["all"],
         "uuid_bridge": lambda w: len(w) == 1 and UUID.fullmatch(w[0]) is not None,
-        "uuid_getvar": lambda w: len(w) == 1 and w[0] in SETTABLE,
+        "uuid_getvar": lambda w: len(w) == 1 and w[0] in SETTABLE | {"bridge_to", "current_application"},
+        "uuid_dump": lambda w: w == ["json"],
         "uuid_setvar": lambda w: w[0] in SETTABLE and len(w) <= 2,
         "uuid_audio": lambda w: w in (["start", "read", "mute", "-4"], ["stop"]),
         "uuid_send_dtmf": lambda w: w == [given_.get("digits")],
