@@ -30,6 +30,7 @@ class Platform:
     def __init__(self, fake: FakeImap, lent: Tools, given: Account) -> None:
         self.fake, self.lent, self.given = fake, lent, given
         self.texts: list[str] = []
+        self.known: set[str] = set()
         self.parsed: list[Parsed] = []
         self.failures: list[BaseException] = []
         self.refuse = 0
@@ -41,7 +42,11 @@ class Platform:
             raise RuntimeError("the store is away")
         self.parsed.append(parsed)
         for message in parsed.messages:
-            self.texts.append(message.content.text if isinstance(message.content, Text) else "?")
+            if (
+                message.id not in self.known
+            ):  # (a connection that broke before the place was kept brings it again)
+                self.known.add(message.id)
+                self.texts.append(message.content.text if isinstance(message.content, Text) else "?")
 
     async def keep(self) -> None:
         while True:
@@ -125,11 +130,13 @@ async def test_a_mailbox_that_was_made_anew_is_read_again_and_ids_tell_what_is_k
             await platform.until("one")
             fake.do(fake.renumber)
             fake.do(fake.hang_up)
-            await platform.until("one", "one")
+            with trio.fail_after(15):
+                while len(platform.parsed) < 2:
+                    await trio.sleep(0.01)
             arrive(fake, "two")
-            await platform.until("one", "one", "two")
+            await platform.until("one", "two")
     ids = [message.id for parsed in platform.parsed for message in parsed.messages]
-    assert ids[0] == ids[1] != ids[2]
+    assert ids[0] == ids[1] != ids[-1]
 
 
 async def test_a_server_without_idle_is_asked_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

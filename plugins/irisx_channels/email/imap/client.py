@@ -127,26 +127,30 @@ class _Reader:
             batch = new[start : start + _BATCH]
             sizes = await session.sizes(batch)
             for uid in batch:
-                await self._one(uid, sizes.get(uid))
+                there = await self._one(uid, sizes.get(uid))
                 place = await self._keep(Place(place.uid_validity, uid))
+                if there and self.settings.mark_read:
+                    await session.mark_read(uid)
         return place
 
-    async def _one(self, uid: int, size: int | None) -> None:
-        """Hand over one mail. One that cannot be read is said: it must not keep the others from being read."""
+    async def _one(self, uid: int, size: int | None) -> bool:
+        """Hand over one mail, if it is still there.
+
+        One that cannot be read is said: it must not keep the others from being read.
+        """
         if size is None:
-            return
+            return False
         whole = size <= MAX_MAIL
         raw = await self.session.content(uid, head_only=not whole)
         if raw is None:
-            return
+            return False
         reading = partial(mime.read, raw, id=f"imap-{self.session.uid_validity}-{uid}")
         mail: Received = await trio.to_thread.run_sync(reading) if len(raw) > _LARGE else reading()
         if not whole:
             problem = f"it has {size >> 20} MB and stays in the mailbox"
             mail = msgspec.structs.replace(mail, text="", html="", files=(), problem=problem)
         await self.deliver(incoming.parsed(mail, self.settings))
-        if self.settings.mark_read:
-            await self.session.mark_read(uid)
+        return True
 
 
 def _date(now_us: int) -> str:
