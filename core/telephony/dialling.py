@@ -143,7 +143,7 @@ async def dial(
         desk.background(dialling.run, watch, target, application, argument)
         try:
             seen = await watch.until(lambda _: True, within_s=CREATED_S, what="the new leg")
-        except (PeerTimeout, EslError):
+        except (PeerTimeout, EslError, trio.Cancelled):
             desk.background(dialling.give_up)
             raise
     return dialling.leg, seen.call

@@ -5,6 +5,8 @@ An attended transfer is made of steps that can each be seen and undone; `consult
 
 from contextlib import suppress
 
+import trio
+
 from core.errors import Conflict, IrisxError, NotFound
 from core.model.orders import Order
 from core.model.records import Call, Leg
@@ -68,6 +70,10 @@ async def transfer_attended(desk: Desk, call: Call, order: Order) -> Result:
         third, _ = await dial(desk, order, order.args.get("to"), variables={"irisx_call": call.id, **shown})
     except (IrisxError, EslError):
         await _undo_attended(desk, customer, agent)
+        raise
+    except trio.Cancelled:
+        # The order's time is over, not ours with the switch.
+        desk.background(_undo_attended, desk, customer, agent)
         raise
     desk.background(look_after, desk, customer.uuid, agent.uuid, third)
     return {"held": customer.uuid, "agent": agent.uuid, "to_leg": third, "state": "ringing"}

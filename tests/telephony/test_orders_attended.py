@@ -382,3 +382,24 @@ async def test_who_leaves_while_the_other_one_is_on_its_way_to_somebody_who_hang
         await lab.hears(customer, phones.MUSIC)
         assert lab.leg(customer).held_since_us
         assert lab.leg(customer).parked
+
+
+async def test_an_order_whose_time_is_over_while_it_dials_leaves_the_two_who_talked_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_lab() as lab:
+        customer, agent = await lab.talk()
+        dial = lab.desk.bgapi
+
+        async def slow(line: str, *, deadline_s: float = 60.0) -> str:
+            order.cancel()
+            await trio.sleep(0.2)
+            return await dial(line, deadline_s=deadline_s)
+
+        monkeypatch.setattr(lab.desk, "bgapi", slow)
+        with trio.CancelScope() as order:
+            await lab.give("call.transfer_attended", customer, to="101")
+        assert order.cancelled_caught
+        await trio.sleep(1.0)
+        assert len(await lab.desk.switch.channels()) == 2
+        await _as_before(lab, customer, agent)
