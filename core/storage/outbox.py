@@ -245,8 +245,18 @@ async def over(
 
 
 async def unknown(db: Database, one: Claimed, number: int, *, code: str, reason: str, now_us: int) -> None:
-    """It may have been sent. The message says so until a receipt or a person tells more."""
-    await _finish(db, one, number, "unknown", "unknown", code, reason, now_us)
+    """It may have been sent. The message says so until a receipt or a person tells more; what a receipt has told stays."""
+    async with db.tenant(one.tenant_id) as connection:
+        told = await connection.fetchval(
+            "select state from messages where tenant_id = $1 and id = $2 for update",
+            one.tenant_id,
+            one.message_id,
+        )
+        await _end(connection, one, number, "unknown", code=code, reason=reason, now_us=now_us)
+        await _leave(connection, one)
+        if told == "queued":
+            await _move(connection, one, "unknown", code, reason)
+            await append(connection, [await _told(connection, one, "message.unknown", now_us)])
 
 
 async def stranded(db: Database, *, now_us: int, limit: int = 100) -> list[tuple[Claimed, int]]:
@@ -284,7 +294,7 @@ async def cancel(db: Database, tenant_id: str, message_id: str, *, now_us: int) 
         if row is None:
             return False
         one = Claimed(tenant_id, message_id, row["channel_id"], row["attempts"], row["deadline_us"])
-        await _move(connection, one, "cancelled", "", "", 0)
+        await _move(connection, one, "cancelled", "", "")
         await append(connection, [await _told(connection, one, "message.cancelled", now_us)])
     return True
 
@@ -293,15 +303,13 @@ async def _finish(
     db: Database, one: Claimed, number: int, state: str, outcome: str, code: str, reason: str, now_us: int
 ) -> None:
     async with db.tenant(one.tenant_id) as connection:
-        await _move(connection, one, state, code, reason, now_us)
+        await _move(connection, one, state, code, reason)
         await _end(connection, one, number, outcome, code=code, reason=reason, now_us=now_us)
         await _leave(connection, one)
         await append(connection, [await _told(connection, one, f"message.{state}", now_us)])
 
 
-async def _move(
-    connection: Connection, one: Claimed, state: str, code: str, reason: str, now_us: int
-) -> None:
+async def _move(connection: Connection, one: Claimed, state: str, code: str, reason: str) -> None:
     await connection.execute(
         "update messages set state = $3, code = $4, reason = $5, version = version + 1"
         " where tenant_id = $1 and id = $2",

@@ -144,6 +144,19 @@ async def test_a_sender_that_dies_while_it_calls_leaves_an_outcome_that_nobody_k
         assert await shop.state(message) == "delivered"
 
 
+async def test_what_a_receipt_has_told_is_not_unknown_any_more(database_url: str) -> None:
+    async with await Database.open(database_url) as db:
+        shop = await Shop(db).open()
+        message = await shop.ask()
+        (one,) = await shop.claim("dead")
+        number = await shop.begin(one, "dead")
+        assert number is not None
+        assert await shop.told(Status("SMout", "delivered", reference=message)) == 1
+        await outbox.unknown(db, one, number, code="sender_died", reason="", now_us=NOW)
+        assert await shop.state(message) == "delivered"
+        assert await shop.claim(at_us=NOW + 3600 * SECOND) == []
+
+
 async def test_what_was_certainly_not_sent_is_tried_again_and_then_given_up(database_url: str) -> None:
     async with await Database.open(database_url) as db:
         shop = await Shop(db).open()
