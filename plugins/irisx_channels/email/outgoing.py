@@ -19,19 +19,15 @@ async def composed(settings: Settings, message: Outbound, tools: Tools, *, most_
     """
     text, html, files = _words(message)
     attachments = await _read(files, tools, most_bytes)
-    sender = message.sender.value if message.sender is not None else settings.sender
-    if not words.is_address(sender) or (settings.reply_to and not words.is_address(settings.reply_to)):
-        raise Misconfigured("the account's own address is not a mail address")
-    for address in (message.to, *message.copies):
-        if not words.is_address(address.value):
-            raise Refused("the receiver's address is not a mail address", code="5.1.3")
+    sender = _own(message.sender.value if message.sender is not None else settings.sender)
+    reply_to = _own(settings.reply_to) if settings.reply_to else ""
     name = settings.sender_name or (message.sender.name if message.sender is not None else "")
     return Mail(
         message_id=threading.message_id(message.id, sender),
         sender=Address("email", sender, name),
-        to=message.to,
-        copies=message.copies,
-        reply_to=threading.with_token(settings.reply_to, message.id) if settings.reply_to else "",
+        to=_receiver(message.to),
+        copies=tuple(_receiver(one) for one in message.copies),
+        reply_to=threading.with_token(reply_to, message.id) if reply_to else "",
         subject=_subject(message),
         text=text,
         html=html,
@@ -42,6 +38,22 @@ async def composed(settings: Settings, message: Outbound, tools: Tools, *, most_
         reference=message.id,
         at_us=tools.now_us(),
     )
+
+
+def _own(address: str) -> str:
+    found = words.wire(address) if words.is_address(address) else ""
+    if not found:
+        raise Misconfigured("the account's own address is not a mail address")
+    return found
+
+
+def _receiver(address: Address) -> Address:
+    found = words.wire(address.value) if words.is_address(address.value) else ""
+    if not found:
+        raise Refused(
+            "the receiver's address is no mail address, or one that few servers can write", code="5.1.3"
+        )
+    return Address("email", found, address.name)
 
 
 def _words(message: Outbound) -> tuple[str, str, tuple[File, ...]]:

@@ -129,6 +129,20 @@ def is_address(text: str) -> bool:
     )  # fmt: skip
 
 
+def wire(address: str) -> str:
+    """An address in ASCII: a domain of other letters in its ASCII form; empty for what no such form has.
+
+    (A left side of other letters needs SMTPUTF8 at every server on the way, which few have.)
+    """
+    local, _, domain = address.rpartition("@")
+    if address.isascii():
+        return address
+    try:
+        return f"{local}@{domain.encode('idna').decode()}" if local.isascii() else ""
+    except UnicodeError:
+        return ""
+
+
 def one_line(text: str) -> str:
     """``text`` fit for a header: no line breaks, no control characters."""
     return _CONTROL.sub("", " ".join(storable(text).split()))

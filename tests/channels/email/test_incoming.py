@@ -224,6 +224,14 @@ async def test_what_no_mail_can_be_is_refused_before_anything_is_sent() -> None:
         await composed(outbound(sender=Address("email", "nobody")))
 
 
+async def test_other_letters_are_written_as_every_server_reads_them() -> None:
+    mail = await composed(outbound(to=Address("email", "kim@münchen.example")))
+    assert mail.to.value == "kim@xn--mnchen-3ya.example"  # type: ignore[attr-defined]
+    for bad in ("kím@customer.example", "kim@" + "ü" * 70 + ".example"):
+        with pytest.raises(Refused):
+            await composed(outbound(to=Address("email", bad)))
+
+
 async def unsubscribe_url() -> str:
     mail = await composed(outbound(status_url=HOOK))
     headers = dict(mail.headers)  # type: ignore[attr-defined]

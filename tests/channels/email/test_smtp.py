@@ -160,7 +160,7 @@ GO = [b"220 x\r\n", b"250-x\r\n250 SIZE 1000000\r\n", b"250 ok\r\n", b"250 ok\r\
     [
         ([], NotSent),
         ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], NotSent),
-        ([b"554 no\r\n"], Refused),
+        ([b"554 no\r\n"], Misconfigured),
         ([b"220 x\r\n"], NotSent),
         ([b"220 x\r\n", b"250 SIZE 10\r\n"], NotSent),
         ([b"220 x\r\n", b"250-x\r\n250 SIZE 10\r\n"], Refused),

@@ -97,7 +97,7 @@ class Session:
             first = await self.answer()
         except (Broken, TimeoutError, *_LOST) as failed:
             raise NotSent(f"{self.settings.host}: no greeting ({type(failed).__name__})") from None
-        _expect(first, 2, "does not take connections")
+        self._welcome(first, "does not take connections")
         await self._hello()
         if self.settings.tls == "starttls":
             await self._start_tls()
@@ -108,13 +108,19 @@ class Session:
         reply = await self.ask("EHLO", self.settings.hello)
         if reply.code in (500, 502, 504):
             reply = await self.ask("HELO", self.settings.hello)
-        _expect(reply, 2, "does not take our greeting")
+        self._welcome(reply, "does not take our greeting")
         self.offers = offers(reply)
+
+    def _welcome(self, reply: Reply, otherwise: str) -> None:
+        """What is refused before a mail is named is not the mail's fault."""
+        if reply.kind == 5:
+            raise Misconfigured(f"{self.settings.host} {otherwise}", code=_code(reply))
+        _expect(reply, 2, otherwise, self.settings.host)
 
     async def _start_tls(self) -> None:
         if "STARTTLS" not in self.offers.names:
             raise Misconfigured(f"{self.settings.host} offers no STARTTLS: nothing is sent in clear")
-        _expect(await self.ask("STARTTLS"), 2, "does not start TLS")
+        self._welcome(await self.ask("STARTTLS"), "does not start TLS")
         # (whatever somebody put between the lines before TLS is forgotten)
         self._replies = Replies()
         self.stream = await _secured(self.stream, self.settings.host)
@@ -220,7 +226,7 @@ async def _secured(stream: ByteStream, host: str) -> TLSStream:
         raise NotSent(f"{host}: TLS failed ({type(failed).__name__})") from None
 
 
-def _expect(reply: Reply, kind: int, otherwise: str, host: str = "the server") -> None:
+def _expect(reply: Reply, kind: int, otherwise: str, host: str) -> None:
     if reply.kind != kind:
         raise _failure(host, reply, otherwise)
 
