@@ -103,16 +103,19 @@ class Recorder:
         if self._waiting_bytes + len(record) > self._limits.buffer_bytes:
             self._lose(1, len(record))
             return
-        if self._gap_bytes:
-            values = {"records": self._gap_records, "bytes": self._gap_bytes}
+        if self._gap_bytes and not self.failure:
+            self._waiting.append(self._gap_mark())
             self._gap_records = self._gap_bytes = 0
-            self._waiting.append(pack_mark(Mark(at_us=now_us(), mark="gap", values=values)))
         self._waiting.append(record)
         self._waiting_bytes += len(record)
         self._some.set()
 
+    def _gap_mark(self) -> bytes:
+        values = {"records": self._gap_records, "bytes": self._gap_bytes}
+        return pack_mark(Mark(at_us=now_us(), mark="gap", values=values))
+
     def _lose(self, records: int, size: int) -> None:
-        if not self._gap_bytes:
+        if not self._gap_bytes and not self.failure:
             LOG.warning("the flight recorder loses bytes", node=self.node)
         self._gap_records += records
         self._gap_bytes += size
@@ -149,11 +152,14 @@ class Recorder:
         if monotonic() < self._retry_at:
             self._lose(len(records), size)
             return
+        # What was lost since the disk failed stands before what it takes again.
+        gap = [self._gap_mark()] if self.failure and self._gap_bytes else []
+        told_records, told_bytes = (self._gap_records, self._gap_bytes) if gap else (0, 0)
         try:
             with trio.CancelScope(shield=True):
                 journal = self._journal or await self._open_journal()
                 before = journal.size
-                await trio.to_thread.run_sync(journal.append, records)
+                await trio.to_thread.run_sync(journal.append, [*gap, *records])
         except OSError as exc:
             self.statistics.write_failures += 1
             self._retry_at = monotonic() + self._limits.retry_s
@@ -162,6 +168,9 @@ class Recorder:
             self._lose(len(records), size)
             await self._close_journal()
             return
+        if gap:
+            self._gap_records -= told_records
+            self._gap_bytes -= told_bytes
         if self.failure:
             self.failure = ""
             LOG.info("the flight recorder writes again", node=self.node)

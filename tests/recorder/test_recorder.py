@@ -148,7 +148,10 @@ async def test_a_full_disk_loses_bytes_and_nothing_else(tmp_path: Path) -> None:
     kept = data(tmp_path / "me")
     assert kept.startswith(b"before")
     assert kept.endswith(b"after")
-    assert any(isinstance(one, Mark) and one.mark == "gap" for one in read(tmp_path / "me"))
+    gaps = [one for one in read(tmp_path / "me") if isinstance(one, Mark) and one.mark == "gap"]
+    assert [one.values["bytes"] for one in gaps] == [recorder.statistics.lost_bytes], (
+        "one gap, all of the loss"
+    )
 
 
 async def test_a_folder_that_cannot_be_made_is_tried_again(tmp_path: Path) -> None:
