@@ -52,6 +52,8 @@ class Parts(Struct):
     blobs: Blobs
     tls: ssl.SSLContext
     channels: Mapping[str, Channel]
+    public_url: str = ""
+    """How providers reach our API; empty: they are told no address to report to."""
 
 
 class Pause:
@@ -124,12 +126,26 @@ class ConnectedAccount:
             await self._send(account, tools)
             self._connection.cancel()
 
+    @property
+    def _status_url(self) -> str:
+        """Where the provider may report what became of a message."""
+        base = self._parts.public_url.rstrip("/")
+        takes = bool(base) and self._channel.capabilities.webhook
+        return f"{base}/v1/channels/{self.row.id}/inbound" if takes else ""
+
     async def _send(self, account: Account, tools: Tools) -> None:
         parts, pause = self._parts, Pause()
         while not self._told_to_stop.is_set():
             began = trio.current_time()
             self._sender = Sender(
-                parts.bridge, parts.db, self._channel, account, tools, owner=parts.name, blame=self._blame
+                parts.bridge,
+                parts.db,
+                self._channel,
+                account,
+                tools,
+                owner=parts.name,
+                blame=self._blame,
+                status_url=self._status_url,
             )
             try:
                 await self._sender.run()

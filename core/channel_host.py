@@ -91,7 +91,9 @@ async def serve(
         stack.push_async_callback(_aclose, partial(bridge.run, bus.aclose))
         db.show = bus.publish
         tls = ssl.create_default_context()
-        parts = Parts(name, bridge, bus, db, Intake(db), open_blobs(settings), tls, channels)
+        parts = Parts(
+            name, bridge, bus, db, Intake(db), open_blobs(settings), tls, channels, settings.public_url
+        )
         LOG.info("channel host started", name=name, pid=os.getpid(), channels=len(channels))
         await _Host(parts, settings.secret).run(stop)
 

@@ -7,6 +7,7 @@ account; a message is with one of them at a time (`core.storage.outbox`).
 import random
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 import trio
 from msgspec import Struct
 
@@ -59,6 +60,7 @@ class Sender:
         owner: str,
         before_send: BeforeSend = lambda _, message: message,
         blame: Callable[[str, str], Awaitable[None]] | None = None,
+        status_url: str = "",
     ) -> None:
         self._bridge = bridge
         self._db = db
@@ -68,6 +70,7 @@ class Sender:
         self._owner = owner
         self._before_send = before_send
         self._blame = blame
+        self._status_url = status_url
         self._wake = trio.Event()
         self._stopping = False
         self._room = trio.CapacityLimiter(AT_ONCE)
@@ -124,6 +127,7 @@ class Sender:
     async def deliver(self, one: Claimed) -> None:
         """One message, from the last look to what came of it. Raises the store's errors."""
         letter = await self._bridge.run(letters.read_letter, self._db, one)
+        outbound = msgspec.structs.replace(letter.outbound, status_url=self._status_url)
         answer = policy.decide(self._question(letter))
         if answer.verdict == "wait":
             self.counts.waiting += 1
@@ -142,10 +146,10 @@ class Sender:
         try:
             with trio.fail_after(SEND_S):
                 sent = await self._channel.send(
-                    self._account, self._before_send(self._channel.name, letter.outbound), self._tools
+                    self._account, self._before_send(self._channel.name, outbound), self._tools
                 )
         except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; what it means is decided in one place
-            await self._failed(one, number, letter.outbound, exc)
+            await self._failed(one, number, outbound, exc)
             return
         self.counts.sent += 1
         await self._bridge.run(self._sent, one, number, sent)

@@ -151,6 +151,20 @@ async def test_what_waits_goes_out(database_url: str) -> None:
         assert channel.got == ["hi"]
 
 
+async def test_a_provider_is_told_where_to_report(database_url: str) -> None:
+    told: list[str] = []
+
+    async def look(message: Outbound, number: int) -> None:
+        told.append(message.status_url)
+
+    async with open_office(database_url) as office:
+        sender = office.sender(Post(look))
+        sender._status_url = "https://desk.example/v1/channels/chn_1/inbound"
+        office.nursery.start_soon(sender.run)
+        await office.becomes(await office.ask("hi"), "sent")
+    assert told == ["https://desk.example/v1/channels/chn_1/inbound"]
+
+
 async def test_many_senders_send_everything_once_although_the_provider_slows_them(database_url: str) -> None:
     async def now_and_then(message: Outbound, number: int) -> None:
         if number == 1 and hash(message.id) % 7 == 0:
