@@ -115,7 +115,6 @@ class Tools(Struct, frozen=True):
     """An address of an outbound `File`, by its id, that the provider can get it from for some hours; public, so it is a
     secret. Raises `Refused` where the platform has none."""
 
-
     reach: Callable[[str, int], Awaitable[str]] = _anywhere
     """The address to connect to for a host and a port, for channels that open connections of their own (SMTP, IMAP).
     Raises `Misconfigured` for a private address, as ``http`` does, unless the account's operator allows them."""

@@ -110,8 +110,7 @@ class _Reader:
         if known is None:
             return await self._keep(Place(session.uid_validity, newest))
         for uid in await session.uids(f"SINCE {_date(self.tools.now_us())}"):
-            if uid <= newest:
-                await self._one(uid, (await session.sizes([uid])).get(uid))
+            await self._one(uid, (await session.sizes([uid])).get(uid))
         return await self._keep(Place(session.uid_validity, newest))
 
     async def _keep(self, place: Place) -> Place:
