@@ -14,7 +14,7 @@ from irisx_channels.email import fakes
 from irisx_channels.email.imap import client, protocol
 from irisx_channels.email.imap.fake import FakeImap
 from irisx_channels.email.imap.protocol import Broken, Lines, mailbox, pairs, quoted
-from irisx_sdk import Account, Misconfigured, NotSent, Parsed, Text, Tools, Unsupported, conformance
+from irisx_sdk import Account, Misconfigured, NotSent, Parsed, Text, Tools, Unsupported
 from irisx_sdk.testing import account, running, tools
 from tests.channels.email.mails import NOW_S, OURS, bounce
 from tests.channels.email.providers import PERSON, hello
@@ -78,10 +78,6 @@ async def reading(fake: FakeImap, **changes: Any) -> AsyncIterator[Platform]:
 
 def arrive(fake: FakeImap, text: str, **more: Any) -> None:
     fake.do(fake.say, PERSON, text, **more)
-
-
-def test_the_channel_conforms() -> None:
-    assert conformance.check(FakeImap).failed == ()
 
 
 async def test_mails_are_handed_over_as_they_arrive_and_marked() -> None:

@@ -20,7 +20,6 @@ from irisx_sdk import (
     Refused,
     Sent,
     Throttled,
-    conformance,
 )
 from irisx_sdk.fake import Faults
 from irisx_sdk.testing import account, running, tools
@@ -35,10 +34,6 @@ def made() -> FakeSmtp:
 async def send(fake: FakeSmtp, **more: object) -> Sent:
     async with tools() as lent:
         return await fake.channel.send(account(fake), hello(**more), lent)  # type: ignore[arg-type]
-
-
-def test_the_channel_conforms() -> None:
-    assert conformance.check(FakeSmtp).failed == ()
 
 
 async def test_a_mail_is_on_the_wire_as_it_was_written() -> None:
