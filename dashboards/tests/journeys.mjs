@@ -149,11 +149,19 @@ export const JOURNEYS = {
     await session?.send('Performance.enable', { timeDomain: 'threadTicks' });
     const before = session ? await used() : 0;
     const from = person.fake.platform.head;
-    const busy = await frameGaps(page, 4000);
-    const changes = person.fake.platform.head - from;
+    const busy = [];
+    let changes = 0;
+    let seconds = 0;
+    // A machine that is busy with other things makes fewer changes in the same time: then it is looked at for longer.
+    while (changes <= 120 && seconds < 40) {
+      busy.push(...(await frameGaps(page, 4000)));
+      seconds += 4;
+      changes = person.fake.platform.head - from;
+    }
+    busy.sort((one, other) => one - other);
     const middle = (gaps) => Math.round(gaps[Math.floor(gaps.length / 2)]);
     const figures = { changes, idle_frame_ms: middle(quiet), busy_frame_ms: middle(busy), worst_frame_ms: Math.round(busy.at(-1)) };
-    if (session) figures.processor_percent = Math.round((((await used()) - before) / 4) * 100);
+    if (session) figures.processor_percent = Math.round((((await used()) - before) / seconds) * 100);
     assert.ok(changes > 120, `only ${changes} changes came`);
     assert.ok(figures.busy_frame_ms < Math.max(50, 4 * figures.idle_frame_ms), JSON.stringify(figures));
     assert.ok((figures.processor_percent ?? 0) < 60, JSON.stringify(figures));
@@ -541,7 +549,9 @@ export const JOURNEYS = {
     const look = async (what) => {
       if (light) await person.axe(`${what} in light`);
       await page.evaluate(() => void (document.documentElement.dataset.theme = 'dark'));
-      await sleep(200);
+      // Colours change over a moment: looked at in between, they are of neither theme.
+      const still = () => document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getComputedTiming().endTime === Infinity);
+      await until(() => page.evaluate(still), 'the colours to have changed');
       await person.axe(`${what} in dark`, COLOURS);
       await page.evaluate(() => void (document.documentElement.dataset.theme = 'light'));
       looked += light ? 2 : 1;

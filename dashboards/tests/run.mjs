@@ -5,6 +5,7 @@ import { serve } from './fake-api.mjs';
 import { JOURNEYS, Person } from './journeys.mjs';
 
 const LIMIT_MS = 150_000;
+const LEAVE_MS = 5_000;
 const [browser = 'chromium', ...words] = process.argv.slice(2);
 const wanted = words.join(' ');
 const machine = await launch(browser);
@@ -32,7 +33,8 @@ for (const [name, journey] of Object.entries(JOURNEYS)) {
     if (process.env.IRISX_SHOTS) await page.screenshot({ path: `${process.env.IRISX_SHOTS}/failed-${browser}-${failed}.png` }).catch(() => undefined);
   } finally {
     clearTimeout(timer);
-    await page.leave().catch(() => undefined);
+    // A page that hangs does not even close.
+    await Promise.race([page.leave().catch(() => undefined), new Promise((done) => setTimeout(done, LEAVE_MS))]);
     await fake.close();
   }
   result.seconds = (Date.now() - began) / 1000;
