@@ -34,7 +34,7 @@ for (const [name, journey] of Object.entries(JOURNEYS)) {
   } finally {
     clearTimeout(timer);
     // A page that hangs does not even close.
-    await Promise.race([page.leave().catch(() => undefined), new Promise((done) => setTimeout(done, LEAVE_MS))]);
+    await Promise.race([page.leave().catch(() => undefined), new Promise((done) => setTimeout(done, LEAVE_MS).unref())]);
     await fake.close();
   }
   result.seconds = (Date.now() - began) / 1000;
