@@ -16,7 +16,6 @@ from core.telephony.joining import (
     about,
     join,
     leg_in,
-    listens,
     live_legs,
     on_hold,
     part,
@@ -124,15 +123,12 @@ async def hold(desk: Desk, call: Call, order: Order) -> Result:
     if leg.conference:
         raise Conflict("a member of a conference cannot be held; mute it", code="in_conference")
     partner = partner_of(call, leg)
-    if await listens(desk, leg):
-        raise Conflict("only a leg that talks or waits can be held", code="not_bridged")
     if partner is not None:
         await part(desk, leg, partner)
-    music = await soothe(desk, leg)
-    if not music and partner is None and not leg.parked:
-        # It runs something else: it would play the music when that is over.
-        await desk.api(commands.uuid_break(leg.uuid))
+    elif not leg.parked:
+        # It runs something else, such as listening to a call: it would play the music when that is over.
         raise Conflict("only a leg that talks or waits can be held", code="not_bridged")
+    music = await soothe(desk, leg)
     desk.note(leg.uuid, held=True)
     return {"leg": leg.uuid, "music": music}
 

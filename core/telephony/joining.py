@@ -98,12 +98,10 @@ async def part(desk: Desk, leg: Leg, partner: Leg) -> None:
     await bind(desk, leg, partner)
     # Without packets some far ends take a call for dead, and a stereo recording would lose time.
     await set_all(desk, pair, **{STAY: "true", SILENCE: "-1"})
-    parked: set[str] = set()
 
     def apart(change: Change) -> bool:
-        if change.type == "call.parked":
-            parked.add(str(change.data.get("leg")))
-        return parked.issuperset(pair) and not any(leg_in(change, uuid).bridged_to for uuid in pair)
+        legs = [leg_in(change, uuid) for uuid in pair]
+        return all(one.parked and not one.bridged_to for one in legs)
 
     with desk.watches.on(*pair) as watch:
         await desk.api(commands.uuid_park(leg.uuid))

@@ -18,7 +18,6 @@ from core.telephony.dialling import caller_id, dial
 from core.telephony.joining import (
     HAPPENS_S,
     fresh,
-    leg_in,
     live_legs,
     partner_of,
     waiting_for,
@@ -105,14 +104,18 @@ async def _add_leg(desk: Desk, uuid: str, name: str) -> None:
             if await lives(desk, partner.uuid):
                 raise
             # Whether the leg ends with its partner or can still come in shows at the next command.
-    with desk.watches.on(leg.uuid) as watch:
-        await desk.api(commands.uuid_transfer(leg.uuid, f"conference:{name}@{PROFILE}", dialplan="inline"))
-        await watch.until(
-            lambda change: leg_in(change, leg.uuid).conference == name,
-            within_s=HAPPENS_S,
-            what="the new member",
-            alive=(leg.uuid,),
+    pair = [one.uuid for one in (leg, partner) if one is not None]
+
+    def inside(_: Change) -> bool:
+        # The switch may tell of the new member before it tells that the pair has parted.
+        seen = [one for one in map(desk.leg, pair) if one is not None]
+        return any(one.uuid == uuid and one.conference == name for one in seen) and not any(
+            one.bridged_to for one in seen
         )
+
+    with desk.watches.on(*pair) as watch:
+        await desk.api(commands.uuid_transfer(leg.uuid, f"conference:{name}@{PROFILE}", dialplan="inline"))
+        await watch.until(inside, within_s=HAPPENS_S, what="the new member", alive=(leg.uuid,))
     for one in (leg, partner):
         if one is not None:
             with suppress(CommandRefused):

@@ -1,6 +1,7 @@
 """Supervisors: who hears whom while they listen, whisper and barge in."""
 
 import pytest
+import trio
 
 from core.model.records import Leg
 from tests.telephony.desk_of import Lab, open_lab
@@ -111,5 +112,8 @@ async def test_a_listening_leg_can_neither_be_held_nor_played_to() -> None:
         customer, agent, supervisor = await _monitored(lab, "listen")
         await lab.refused("not_bridged", "call.hold", supervisor)
         assert not lab.leg(supervisor).held_since_us
+        with trio.fail_after(3):
+            while "eavesdrop" not in await lab.desk.api(f"uuid_getvar {supervisor.uuid} current_application"):
+                await trio.sleep(0.01)
         await lab.refused("not_playable", "call.play", supervisor, path="tone_stream://%(200,0,440)")
         await lab.hears(supervisor, lab.tone(customer), lab.tone(agent))

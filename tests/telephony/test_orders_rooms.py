@@ -165,3 +165,15 @@ async def test_only_answered_legs_and_rooms_with_a_name() -> None:
         for wrong in ("", "a b", "x@default", "a+flags", "../x", None, 7, "r" * 65):
             await lab.refused("invalid_value", "conference.add", leg, conference=wrong)
             await lab.refused("invalid_value", "conference.end", conference=wrong)
+
+
+async def test_who_is_in_a_room_has_parted_from_its_partner_when_the_order_is_done() -> None:
+    async with open_lab() as lab:
+        for room in ("one", "two", "three"):
+            customer, agent = await lab.talk() if room != "two" else await lab.talk_too()
+            await lab.done("conference.add", agent, conference=room)
+            # The next order about the call sees it as it is, and does not fetch the member back.
+            assert not lab.leg(agent).bridged_to
+            assert not lab.leg(customer).bridged_to
+            await lab.refused("not_bridged", "call.transfer_attended", agent, to="101")
+            assert lab.leg(agent).conference
