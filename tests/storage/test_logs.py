@@ -14,6 +14,14 @@ from core.logs import get_logger, set_up
 
 
 @pytest.fixture(autouse=True)
+def loggers_as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every server that another test made has cut uvicorn's logger of requests off."""
+    requests = logging.getLogger("uvicorn.access")
+    monkeypatch.setattr(requests, "propagate", True)
+    monkeypatch.setattr(requests, "handlers", [])
+
+
+@pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

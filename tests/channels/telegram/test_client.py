@@ -274,7 +274,12 @@ def test_an_answer_of_a_proxy_on_the_way_is_read_by_its_status(status: int, kind
 async def test_the_token_is_in_no_log_and_no_error(
     fake: FakeTelegram, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    for library in (
+        "",
+        "httpx",
+        "httpcore",
+    ):  # (a test before may have quieted them, as processes of ours do)
+        caplog.set_level(logging.DEBUG, logger=library or None)
     name = fake.do(fake.keep, b"x")
     await send(fake, Text("x"))
     async with tools() as lent:
