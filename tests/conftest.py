@@ -15,7 +15,8 @@ holds). The fixtures of databases are in ``tests/services.py``.
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -56,6 +57,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _turn(folder: str) -> int:
     return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loggers_stay_as_they_were() -> Iterator[None]:
+    """What a server or a process of ours sets on loggers ends with the file that ran it: the next one is no other for it."""
+    before = {logger: _log_state(logger) for logger in _loggers()}
+    yield
+    for logger in _loggers():
+        logger.setLevel(before[logger][0] if logger in before else logging.NOTSET)
+        _, logger.propagate, logger.disabled, kept = before.get(logger, (0, True, False, []))
+        for handler in logger.handlers[:]:
+            # (pytest's own come and go with each test)
+            if handler not in kept and not type(handler).__module__.startswith("_pytest"):
+                logger.removeHandler(handler)
+
+
+def _loggers() -> list[logging.Logger]:
+    named = [one for one in logging.Logger.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    return [logging.getLogger(), *named]
+
+
+def _log_state(logger: logging.Logger) -> tuple[int, bool, bool, list[logging.Handler]]:
+    return logger.level, logger.propagate, logger.disabled, logger.handlers[:]
 
 
 @pytest.fixture
