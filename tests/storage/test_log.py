@@ -1,6 +1,7 @@
 """The numbered log: no gap, no double, whatever happens to those who write."""
 
 import asyncio
+import itertools
 import random
 import subprocess
 import sys
@@ -155,17 +156,23 @@ async def test_a_rolled_back_writer_leaves_no_gap(database_url: str) -> None:
         assert await log.bounds(db, "tnt_back") == (1, 2)
 
 
+RUNS = itertools.count()
+
+
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), writers=st.integers(2, 6))
 async def test_writers_side_by_side_leave_neither_gap_nor_double(
     database_url: str, seed: int, writers: int
 ) -> None:
     chance = random.Random(seed)
-    tenants = [f"tnt_{seed}_{name}" for name in "ab"]
+    run = next(
+        RUNS
+    )  # one seed may come twice, with other writers: each example has tenants and ids of its own
+    tenants = [f"tnt_{run}_{name}" for name in "ab"]
     plans = [
         [
             [
-                entry(chance.choice(tenants), id=f"evt_{seed}_{writer}_{batch}_{n}")
+                entry(chance.choice(tenants), id=f"evt_{run}_{writer}_{batch}_{n}")
                 for n in range(chance.randint(1, 9))
             ]
             for batch in range(5)
