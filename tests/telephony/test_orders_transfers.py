@@ -1,5 +1,7 @@
 """Blind transfers and the joining of calls: who talks to whom afterwards, and that nobody is lost on the way."""
 
+import trio
+
 from core.model.records import Leg
 from tests.telephony import phones
 from tests.telephony.desk_of import Lab, open_lab
