@@ -26,7 +26,8 @@ create function irisx_append(
 declare
     moment timestamptz;
 begin
-    insert into log_heads (tenant_id) select distinct t from unnest(p_tenants) t on conflict do nothing;
+    -- In one order for everybody: two writers that are the first for two tenants would wait for each other.
+    insert into log_heads (tenant_id) select distinct t from unnest(p_tenants) t order by t on conflict do nothing;
     perform from log_heads h where h.tenant_id = any (p_tenants) order by h.tenant_id for update;
     -- After the lock, so that times never run against the numbers.
     moment := clock_timestamp();
