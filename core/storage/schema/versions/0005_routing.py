@@ -1,0 +1,8 @@
+"""Carriers, rates, what attempts taught, and decisions."""
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Nothing yet."""
