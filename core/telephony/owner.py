@@ -18,7 +18,6 @@ from core.clock import monotonic, now_us
 from core.cluster.lease import Lease
 from core.errors import Conflict, PeerError
 from core.logs import get_logger
-from core.model.orders import Order
 from core.model.records import Call, Change, Leg
 from core.model.switchboard import Switchboard
 from core.recorder import Recorder
@@ -27,14 +26,14 @@ from core.storage import nodes as node_store
 from core.telephony import consult
 from core.telephony import resync as comparing
 from core.telephony.node_orders import turn_away
-from core.telephony.orders import carry_out
+from core.telephony.order_intake import OrderIntake
 from core.telephony.parts import Parts
+from core.telephony.reporting import report_status, show_life
 from core.telephony.resync import Report
 from core.telephony.standby import Recent
 from core.telephony.translate import translate
 from core.telephony.turns import Turns
 from core.telephony.watch import Watches
-from freeswitch.conf import sign_of_life
 from freeswitch.errors import EslError
 from freeswitch.esl import frame_of
 from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
@@ -42,11 +41,6 @@ from freeswitch.switch import Doubt, Down, Events, Notice, Switch, Up
 LOG = get_logger("owner")
 Ts = TypeVarTuple("Ts")
 
-ORDERS_AT_ONCE = 64
-"""Orders for one switch under way together; more are answered 'refused', so that nobody waits in the dark."""
-STATUS_S = 2.0
-SIGN_OF_LIFE_S = 3.0
-"""How often the switch is told that a controller is there; a sign holds for 10 s (`freeswitch.conf.life`)."""
 ENDED_LOOK_BACK_S = 60
 RETRY_S = 0.2
 YES = (True, "yes", "true", "on", "1")
@@ -73,7 +67,7 @@ class Owner:
         self.turns = Turns()
         self.ledger = Ledger(node.id, self._write, parts.state_dir / "spool", parts.name)
         self._nursery: trio.Nursery | None = None
-        self._orders_running = 0
+        self.orders = OrderIntake(parts, node.id, lease)
         self._resyncing = trio.Lock()
         self._resync_wanted = trio.Event()
         self._resync_reason = ""
@@ -83,7 +77,6 @@ class Owner:
         self._resumed = False
         """Whether the transfers that a predecessor left are being looked after again."""
         self.resyncs = 0
-        self.orders_refused = 0
         self.overheard = 0
 
     # What actions use --------------------------------------------------------------------------------
@@ -171,9 +164,9 @@ class Owner:
                 await self._take_over(recent)
                 nursery.start_soon(self._write_until_superseded, nursery.cancel_scope)
                 nursery.start_soon(self._resync_when_wanted)
-                nursery.start_soon(self._take_orders)
-                nursery.start_soon(self._report_status)
-                nursery.start_soon(self._show_life)
+                nursery.start_soon(self.orders.run, self, nursery)
+                nursery.start_soon(report_status, self)
+                nursery.start_soon(show_life, self)
                 self._want_resync("taken over")
                 if self.switch.up:
                     # The owner before us may have died while the switch was out of its reach.
@@ -312,97 +305,3 @@ class Owner:
     async def _store(self, changes: Sequence[Change]) -> None:
         write = partial(call_store.write_changes, node=self.node.id, fence=self.lease.token, changes=changes)
         await self.parts.bridge.run(write, self.parts.db)
-
-    async def _take_orders(self) -> None:
-        inbox = self.parts.inbox(self.node.id)
-        await self.parts.bridge.run(
-            self.parts.bus.serve, self.node.id, lambda reply_to, order: inbox.offer((reply_to, order))
-        )
-        assert self._nursery is not None  # noqa: S101  # we run in it
-        while True:
-            for reply_to, order in await inbox.take():
-                if self._orders_running >= ORDERS_AT_ONCE:
-                    self.orders_refused += 1
-                    continue  # its asker's deadline answers; a flood must not cost us more than this look
-                self._orders_running += 1
-                self._nursery.start_soon(self._do_order, reply_to, order)
-
-    async def _do_order(self, reply_to: str, order: Order) -> None:
-        try:
-            remaining = (order.deadline_us - now_us()) / 1e6
-            # Late orders are dropped, and so are those that another controller may be carrying out.
-            if remaining <= 0 or not self.lease.held or not self.parts.first_time(order.id):
-                return
-            with trio.move_on_after(remaining):
-                outcome = await carry_out(self, order)
-                await self.parts.bridge.run(self.parts.bus.answer, reply_to, outcome)
-        finally:
-            self._orders_running -= 1
-
-    async def _show_life(self) -> None:
-        """Tell the switch that a controller is there: its dialplan has a fallback for when none is."""
-        number = 0
-        while True:
-            number += 1
-            try:
-                for line in sign_of_life(f"{self.lease.token}.{number}"):
-                    await self.api(line)
-            except (EslError, PeerError, Conflict):
-                LOG.info("no sign of life was sent", node=self.node.id)
-            await trio.sleep(SIGN_OF_LIFE_S)
-
-    async def _report_status(self) -> None:
-        noted: str | None = None
-        while True:
-            try:
-                if self.state == "draining" and not self.board.calls:
-                    await self.set_state("drained")
-                await self.parts.bridge.run(
-                    node_store.set_status, self.parts.db, self.node.id, self.lease.token, self.status()
-                )
-                failure = self.recorder.failure
-                if failure != noted:
-                    note = partial(node_store.note_journal, failure=failure)
-                    await self.parts.bridge.run(note, self.parts.db, self.node.id)
-                    noted = failure
-            except PeerError as exc:
-                LOG.info("status is not stored now", node=self.node.id, error=exc.code)
-            await trio.sleep(STATUS_S)
-
-    def status(self) -> dict[str, object]:
-        """What an operator wants to see of a switch at a glance."""
-        beat, numbers = self.switch.heartbeat, self.switch.statistics()
-        seen: dict[str, object] = {
-            "up": self.switch.up,
-            "core_uuid": self.switch.core_uuid,
-            "calls": len(self.board.calls),
-            "event_lag_ms": round(numbers.lag_ms, 1),
-            "events": numbers.events,
-            "gaps": numbers.doubts,
-            "events_dropped": numbers.dropped,
-            "events_lost_by_switch": numbers.lost_by_switch,
-            "reconnects": numbers.reconnects,
-            "restarts": numbers.restarts,
-            "commands": numbers.commands,
-            "commands_unanswered": numbers.unanswered,
-            "resyncs": self.resyncs,
-            "surprises": sum(self.board.surprises.values()),
-            "facts_written": self.ledger.written,
-            "facts_waiting": self.ledger.waiting,
-            "facts_lost": self.ledger.lost,
-            "store_away": self.ledger.away,
-            "orders_refused": self.orders_refused,
-            "journal_failing": bool(self.recorder.failure),
-            "journal_records_lost": self.recorder.statistics.lost_records,
-            "journal_bytes_lost": self.recorder.statistics.lost_bytes,
-        }
-        if beat is not None:
-            seen |= {
-                "version": beat.version,
-                "uptime_s": beat.uptime_ms // 1000,
-                "sessions": beat.sessions,
-                "max_sessions": beat.max_sessions,
-                "sessions_per_second": beat.sessions_per_second,
-                "idle_cpu": round(beat.idle_cpu, 1),
-            }
-        return seen
