@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -249,33 +249,57 @@ async def test_a_number_from_the_future_is_a_gap(connect: Connect) -> None:
             assert (await viewer.frame("gap"))["resume_at"] == head
 
 
+async def _deaf_socket(api: Api, token: str) -> socket.socket:
+    """A WebSocket that asks for everything and never reads it."""
+    deaf = await _tiny_socket(api)
+    loop = asyncio.get_running_loop()
+    payload = json.dumps({"type": "subscribe", "token": token, "after_seq": 0}).encode()
+    await loop.sock_sendall(
+        deaf,
+        b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    )
+    assert b" 101 " in await loop.sock_recv(deaf, 1024)
+    await loop.sock_sendall(
+        deaf,
+        b"\x81" + (0x80 | 126).to_bytes(1, "big") + len(payload).to_bytes(2, "big") + b"\0\0\0\0" + payload,
+    )
+    return deaf
+
+
+async def _deaf_reader(api: Api, token: str) -> socket.socket:
+    """The same with server-sent events."""
+    deaf = await _tiny_socket(api)
+    await asyncio.get_running_loop().sock_sendall(
+        deaf,
+        b"GET /v1/stream/sse?after_seq=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n"
+        % token.encode(),
+    )
+    return deaf
+
+
+async def _tiny_socket(api: Api) -> socket.socket:
+    host, port = api.url.removeprefix("http://").split(":")
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(made, (host, int(port)))
+    return made
+
+
+@pytest.mark.parametrize("connect_deaf", [_deaf_socket, _deaf_reader])
 async def test_a_viewer_that_never_reads_is_cut_and_slows_nobody(
-    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    connect_deaf: Callable[[Api, str], Awaitable[socket.socket]],
 ) -> None:
     monkeypatch.setattr("api.http.stream_ws.STUCK_S", 1.0)
+    monkeypatch.setattr("api.http.stream_sse.STUCK_S", 1.0)
+    loop = asyncio.get_running_loop()
     async with serving(database_url, redis_url) as api:
         traffic = await Traffic.begin(api)
-        host, port = api.url.removeprefix("http://").split(":")
-        deaf = socket.socket()
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(deaf, (host, int(port)))
-        payload = json.dumps({"type": "subscribe", "token": traffic.key, "after_seq": 0}).encode()
-        await loop.sock_sendall(
-            deaf,
-            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-        )
-        assert b" 101 " in await loop.sock_recv(deaf, 1024)
-        await loop.sock_sendall(
-            deaf,
-            b"\x81"
-            + (0x80 | 126).to_bytes(1, "big")
-            + len(payload).to_bytes(2, "big")
-            + b"\0\0\0\0"
-            + payload,
-        )
+        deaf = await connect_deaf(api, traffic.key)
         async with viewing(api, traffic.key) as viewer:
             first = (await viewer.frame("hello"))["head_seq"] + 1
             async with asyncio.timeout(5):
