@@ -179,9 +179,11 @@ def make(data_dir: Path, runner: Runner, *, durable: bool) -> None:
         "--builtin-locale=C.UTF-8",
         *([] if durable else ["--no-sync"]),
     )
-    orders = f"CREATE ROLE {OWNER} LOGIN\nCREATE DATABASE {DATABASE} OWNER {OWNER}\n"
+    # In the template, for all databases: see the migration 0006 for why, and why it may be said.
+    leakproof = "ALTER FUNCTION ts_match_vq(tsvector, tsquery) LEAKPROOF\n"
+    orders = f"{leakproof}CREATE ROLE {OWNER} LOGIN\nCREATE DATABASE {DATABASE} OWNER {OWNER}\n"
     sync = "on" if durable else "off"
-    runner.run("postgres", "--single", "-D", str(part), "-c", f"fsync={sync}", ADMIN, feed=orders)
+    runner.run("postgres", "--single", "-D", str(part), "-c", f"fsync={sync}", "template1", feed=orders)
     part.rename(data_dir)
 
 
