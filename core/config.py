@@ -37,6 +37,16 @@ class SwitchAddress(Struct, frozen=True):
         return f"SwitchAddress({self.name!r}, {hide_password(self.url)!r})"
 
 
+class AttachmentLimits(Struct, frozen=True):
+    """How much may come with one message, and be uploaded for one."""
+
+    file_bytes: int = 50 << 20
+    message_bytes: int = 100 << 20
+    """Of all files of a message together."""
+    files: int = 250
+    """Of one message; the first so many are kept, of the others only that they were there."""
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything a process of IRISX can be told. An empty text means "not given"."""
 
@@ -68,6 +78,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long the numbered log is kept. Seven days are promised to its readers, so it cannot be less."""
     calls_days: int = 90
     """How long the documents of ended calls are kept. CDRs are not touched by it."""
+    attachments: AttachmentLimits = AttachmentLimits()
+    local_providers: str = "auto"
+    """``yes``: channels may reach this machine where an account's own settings name it (fake providers). ``no``: never.
+    ``auto``: only while nobody else can reach us, see `reaches_this_machine`."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -98,6 +112,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             log_format=_one_of(text("IRISX_LOG_FORMAT", "auto"), "IRISX_LOG_FORMAT", LOG_FORMATS),
             events_days=_days(text("IRISX_EVENTS_DAYS", "7"), "IRISX_EVENTS_DAYS", least=7),
             calls_days=_days(text("IRISX_CALLS_DAYS", "90"), "IRISX_CALLS_DAYS", least=7),
+            attachments=AttachmentLimits(
+                _megabytes(text("IRISX_ATTACHMENT_MB", "50"), "IRISX_ATTACHMENT_MB"),
+                _megabytes(text("IRISX_ATTACHMENTS_MB", "100"), "IRISX_ATTACHMENTS_MB"),
+                _count(text("IRISX_ATTACHMENTS", "250"), "IRISX_ATTACHMENTS"),
+            ),
+            local_providers=_one_of(
+                text("IRISX_LOCAL_PROVIDERS", "auto"), "IRISX_LOCAL_PROVIDERS", ("auto", "yes", "no")
+            ),
         )
         settings.listen_address()
         if settings.secret:
@@ -130,6 +152,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             "IRISX_LOG_FORMAT": self.log_format,
             "IRISX_EVENTS_DAYS": str(self.events_days),
             "IRISX_CALLS_DAYS": str(self.calls_days),
+            "IRISX_ATTACHMENT_MB": str(self.attachments.file_bytes >> 20),
+            "IRISX_ATTACHMENTS_MB": str(self.attachments.message_bytes >> 20),
+            "IRISX_ATTACHMENTS": str(self.attachments.files),
+            "IRISX_LOCAL_PROVIDERS": self.local_providers,
         }
         return {name: value for name, value in said.items() if value}
 
@@ -139,6 +165,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         if not host or not port.isdigit() or int(port) > 65535:
             raise ConfigError(f"IRISX_LISTEN must be host:port, not {self.listen!r}")
         return host.strip("[]"), int(port)
+
+    @property
+    def reaches_this_machine(self) -> bool:
+        """Whether channels may connect to 127.0.0.1. By itself only where we listen there, too, and have no public
+        address: on somebody's laptop, where the fake providers are."""
+        if self.local_providers != "auto":
+            return self.local_providers == "yes"
+        return not self.public_url and self.listen.rpartition(":")[0] in ("127.0.0.1", "[::1]", "localhost")
 
     def blobs_folder(self) -> Path:
         """Where objects go when there is no S3."""
@@ -274,6 +308,18 @@ def _one_of(value: str, variable: str, words: tuple[str, ...]) -> str:
     if value.lower() not in words:
         raise ConfigError(f"{variable} must be one of {', '.join(words)}")
     return value.lower()
+
+
+def _megabytes(value: str, variable: str) -> int:
+    if not value.isdigit() or not 1 <= int(value) <= 2000:
+        raise ConfigError(f"{variable} must be a number of megabytes, 1 to 2000")
+    return int(value) << 20
+
+
+def _count(value: str, variable: str) -> int:
+    if not value.isdigit() or not 1 <= int(value) <= 10_000:
+        raise ConfigError(f"{variable} must be a number, 1 to 10000")
+    return int(value)
 
 
 def _days(value: str, variable: str, *, least: int) -> int:

@@ -33,7 +33,8 @@ IDLE_S = 1.0
 """How often an idle sender looks by itself; a new message wakes it at once."""
 SWEEP_S = 5.0
 
-BeforeSend = Callable[[str, Outbound], Outbound]
+BeforeSend = Callable[[str, Outbound], Awaitable[Outbound]]
+"""On the asyncio side: another message in place of one, made by plugins before anything is decided about it."""
 
 
 class Counts(Struct):
@@ -58,7 +59,7 @@ class Sender:
         tools: Tools,
         *,
         owner: str,
-        before_send: BeforeSend = lambda _, message: message,
+        before_send: BeforeSend | None = None,
         blame: Callable[[str, str], Awaitable[None]] | None = None,
         status_url: str = "",
     ) -> None:
@@ -128,6 +129,10 @@ class Sender:
         """One message, from the last look to what came of it. Raises the store's errors."""
         letter = await self._bridge.run(letters.read_letter, self._db, one)
         outbound = msgspec.structs.replace(letter.outbound, status_url=self._status_url)
+        if self._before_send is not None:
+            # (plugins first: what they make of it is decided about like everything else)
+            outbound = await self._bridge.run(self._before_send, self._channel.name, outbound)
+            letter = msgspec.structs.replace(letter, outbound=outbound)
         answer = policy.decide(self._question(letter))
         if answer.verdict == "wait":
             self.counts.waiting += 1
@@ -145,9 +150,7 @@ class Sender:
             return
         try:
             with trio.fail_after(SEND_S):
-                sent = await self._channel.send(
-                    self._account, self._before_send(self._channel.name, outbound), self._tools
-                )
+                sent = await self._channel.send(self._account, outbound, self._tools)
         except Exception as exc:  # noqa: BLE001 - a plugin may raise anything; what it means is decided in one place
             await self._failed(one, number, outbound, exc)
             return

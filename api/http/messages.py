@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from api.http.attachments import MOST_FILES, AttachmentId, check_words, take_files
 from msgspec import Meta, Struct
 
 from api.http.answer import Answer
@@ -22,6 +23,26 @@ from irisx_sdk import Text
 messages = Group("messages", "What was written, in and out, and what became of it.")
 
 MESSAGE = Path("message_id", "The message's id: `msg_…`.")
+
+
+class MessageFile(Struct):
+    """A file of a message; its bytes are at `/v1/attachments/{id}/content` once it is ready."""
+
+    id: str
+    name: str
+    media_type: str
+    size: int
+    state: Literal["pending", "ready", "refused"]
+    reason: str
+    """Why it was refused; of one that is ready, why it is handed out to be saved only."""
+
+
+class Reacted(Struct):
+    """A sign that somebody put at a message."""
+
+    contact_id: str
+    name: str
+    emoji: str
 
 
 class Message(Struct):
@@ -54,13 +75,21 @@ class Message(Struct):
     currency: str
     code: str
     reason: str
-    """Why it did not go out, for people."""
+    """Why it did not go out, for people; of one in parts, which are missing."""
+    reactions: list[Reacted]
+    edited_us: int
+    deleted_us: int
+    """When its author took it back; its words are gone then."""
+    files: list[MessageFile]
     version: int
     created_us: int
 
 
 class NewText(Body):
-    text: Annotated[str, Meta(min_length=1, max_length=20_000, pattern=whole(r"[^\x00]*"))]
+    text: Annotated[str, Meta(max_length=20_000, pattern=whole(r"[^\x00]*"))]
+    """May be empty when there are attachments."""
+    attachments: Annotated[list[AttachmentId], Meta(max_length=MOST_FILES)] = []
+    """Files that were uploaded to be sent (`POST /v1/attachments`), each with one message."""
     note: bool = False
     """For colleagues only: it is sent to nobody."""
     send_at_us: Moment = 0
@@ -146,6 +175,7 @@ async def create_message(ask: Ask[NewText]) -> Answer:
     it. Whether the receiver may be written to is decided right before it goes out."""
     body, conversation_id = ask.body, ask.path["conversation_id"]
     moment = now_us()
+    check_words(body.text, body.attachments, note=body.note)
     async with ask.services.database.tenant(ask.tenant_id) as connection:
         way = await store.way_back(connection, ask.tenant_id, conversation_id)
         if body.note:
@@ -161,6 +191,7 @@ async def create_message(ask: Ask[NewText]) -> Answer:
         elif way.to is None or not way.channel_id:
             raise Conflict("nobody has written here yet: there is no way back", code="no_way_back")
         else:
+            await take_files(ask, connection, body.attachments, way.channel_id)
             message_id = await outbox.enqueue(
                 connection,
                 ask.tenant_id,
@@ -174,6 +205,7 @@ async def create_message(ask: Ask[NewText]) -> Answer:
                     send_at_us=body.send_at_us,
                     deadline_us=body.deadline_us,
                     purpose=body.purpose,
+                    files=tuple(body.attachments),
                     now_us=moment,
                 ),
             )

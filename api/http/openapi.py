@@ -92,6 +92,11 @@ def _operation(operation: Operation, by_type: dict[int, Schema]) -> Schema:
             "required": not operation.body_optional,
             "content": {"application/json": {"schema": by_type[id(operation.body)]}},
         }
+    elif operation.takes:
+        document["requestBody"] = {
+            "required": True,
+            "content": {operation.takes: {"schema": {"type": "string", "format": "binary"}}},
+        }
     return document
 
 
@@ -138,7 +143,7 @@ def _parameters(operation: Operation) -> list[Schema]:
         found.append(_ref("IfMatch"))
     if operation.etag and operation.method == "GET":
         found.append(_ref("IfNoneMatch"))
-    if operation.streaming:
+    if operation.media == "text/event-stream":
         found.append(_ref("LastEventId"))
     if operation.permission != PUBLIC:
         found.append(_ref("Tenant"))
@@ -181,7 +186,7 @@ def problems_of(operation: Operation) -> list[int]:
         found |= {401, 404}  # 404: the tenant that an operator names
         if operation.permission != SIGNED_IN:
             found.add(403)
-    if operation.body is not None:
+    if operation.body is not None or operation.takes:
         found |= {413, 415}
     if operation.idempotency != "none":
         found |= {409, 422}

@@ -51,6 +51,8 @@ class Operation(Struct, frozen=True, eq=False):
     query: QueryReader
     body: type | None = None
     body_optional: bool = False
+    takes: str = ""
+    """The media type of a body that the handler reads itself (with ``streaming``)."""
     answers: Any = None
     """The type of the answer's body; None: there is none."""
     status: int = 200
@@ -106,6 +108,7 @@ class Group:
         summary: str,
         body: Any = None,
         body_optional: bool = False,
+        takes: str = "",
         answers: Any = None,
         status: int | None = None,
         media: str = "application/json",
@@ -152,6 +155,7 @@ class Group:
                     description=(handler.__doc__ or "").strip(),
                     body=body,
                     body_optional=body_optional,
+                    takes=takes,
                     answers=answers,
                     status=status,
                     media=media,

@@ -1,6 +1,7 @@
 """All endpoints: what the application serves and the documents describe. A new resource is added here."""
 
 from api.http.api_keys import api_keys
+from api.http.attachments import attachments
 from api.http.auth import auth
 from api.http.call_actions import call_actions
 from api.http.call_history import call_history
@@ -41,6 +42,7 @@ GROUPS: tuple[Group, ...] = (
     inbound,
     conversations,
     messages,
+    attachments,
     conferences,
     events,
     stream,

@@ -24,7 +24,9 @@ EVERYWHERE = "*"
 
 
 class Suppression(Struct, frozen=True):
-    """Somebody wants nothing more through ``scope``: a channel's type, its family (``sms``), or ``*``."""
+    """Somebody wants nothing more through ``scope``: a channel's type, its family (``sms``), or ``*``.
+
+    ``whatsapp/marketing`` is about one purpose only."""
 
     scope: str
     source: str
@@ -83,13 +85,14 @@ def decide(asked: Question) -> Answer:
     return _opted_out(asked) or _purpose(asked) or _window(asked) or _quiet(asked) or SEND
 
 
-def covers(scope: str, channel: str) -> bool:
-    """Whether a suppression of ``scope`` stands in the way of ``channel``."""
-    return scope in (EVERYWHERE, channel, channel.partition(".")[0])
+def covers(scope: str, channel: str, purpose: str = "") -> bool:
+    """Whether a suppression of ``scope`` stands in the way of ``channel`` for ``purpose``."""
+    where, _, about = scope.partition("/")
+    return where in (EVERYWHERE, channel, channel.partition(".")[0]) and about in ("", purpose)
 
 
 def _opted_out(asked: Question) -> Answer | None:
-    found = next((one for one in asked.suppressions if covers(one.scope, asked.channel)), None)
+    found = next((one for one in asked.suppressions if covers(one.scope, asked.channel, asked.purpose)), None)
     if found is None or asked.confirms_opt_out:
         return None
     return Answer("refuse", "opted_out", f"they want no messages ({found.source})")

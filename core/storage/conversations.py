@@ -26,12 +26,21 @@ _CONVERSATION = (
 )
 _MESSAGE = (
     "id conversation_id contact_id channel_id kind direction state author sender recipient content text reply_to call_id"
-    " order_us sent_us delivered_us read_us send_at_us segments price currency code reason version created_us"
+    " order_us sent_us delivered_us read_us send_at_us segments price currency code reason reactions edited_us deleted_us"
+    " version created_us"
+)
+_FILES = (
+    "(select coalesce(json_agg(json_build_object('id', a.id, 'name', a.name, 'media_type', a.media_type, 'size', a.size,"
+    " 'state', a.state, 'reason', a.reason) order by a.part, a.id), '[]') from attachments a"
+    " where a.tenant_id = messages.tenant_id and a.message_id = messages.id)"
 )
 
 
-def _document(columns: str) -> str:
-    pairs = ", ".join(f"'{name}', {name}" for name in columns.split())
+def _document(columns: str, **more: str) -> str:
+    """A row as JSON; ``more`` are members that are no columns, with the SQL that makes them."""
+    pairs = ", ".join(
+        f"'{name}', {value}" for name, value in [*((n, n) for n in columns.split()), *more.items()]
+    )
     return f"json_build_object({pairs})::text"
 
 
@@ -46,7 +55,7 @@ MESSAGES = Listing(
     "messages",
     place="order_us",
     columns="id conversation_id contact_id channel_id kind direction state call_id created_us",
-    document=_document(_MESSAGE),
+    document=_document(_MESSAGE, files=_FILES),
 )
 
 
@@ -97,7 +106,7 @@ async def get_message(db: Database, tenant_id: str, message_id: str) -> bytes:
     """As JSON. Raises `NotFound`."""
     async with db.reader(tenant_id) as connection:
         body: bytes | None = await connection.fetchval(
-            f"select convert_to({_document(_MESSAGE)}, 'UTF8') from messages where tenant_id = $1 and id = $2",  # noqa: S608
+            f"select convert_to({_document(_MESSAGE, files=_FILES)}, 'UTF8') from messages where tenant_id = $1 and id = $2",  # noqa: S608
             tenant_id,
             message_id,
         )

@@ -49,7 +49,7 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     purpose: Purpose = "service"
     confirms_opt_out: bool = False
     files: tuple[str, ...] = ()
-    """Attachments that are stored and belong to no message yet."""
+    """Attachments that are ready and belong to no message yet (`core.storage.attachments.take`), in their order."""
     now_us: int
 
 
@@ -96,8 +96,8 @@ async def enqueue(connection: Connection, tenant_id: str, message: NewMessage) -
     )
     if message.files:
         await connection.execute(
-            "update attachments set message_id = $2, channel_id = $3 where tenant_id = $1 and id = any($4)"
-            " and message_id = '' and state = 'stored'",
+            "update attachments set message_id = $2, channel_id = $3, part = array_position($4, id)"
+            " where tenant_id = $1 and id = any($4) and message_id = '' and state = 'ready'",
             tenant_id,
             message_id,
             message.channel_id,

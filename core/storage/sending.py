@@ -37,8 +37,8 @@ select m.recipient, m.content, m.reply_to, o.purpose, o.confirms_opt_out,
        from consents n where n.tenant_id = m.tenant_id
        and n.kind = m.recipient ->> 'kind' and n.value = m.recipient ->> 'value') as consents,
     (select coalesce(json_agg(json_build_object('name', a.name, 'media_type', a.media_type, 'size', a.size, 'id', a.id)
-        order by a.id), '[]')
-       from attachments a where a.tenant_id = m.tenant_id and a.message_id = m.id and a.state = 'stored') as files
+        order by a.part, a.id), '[]')
+       from attachments a where a.tenant_id = m.tenant_id and a.message_id = m.id and a.state = 'ready') as files
 from outbox o
 join messages m on m.tenant_id = o.tenant_id and m.id = o.message_id
 join conversations c on c.tenant_id = m.tenant_id and c.id = m.conversation_id
@@ -84,7 +84,7 @@ async def file_key(db: Database, tenant_id: str, file_id: str) -> str:
     """Where an attachment is in the object store. Raises `NotFound` for one that is not there (yet)."""
     async with db.reader(tenant_id) as connection:
         key = await connection.fetchval(
-            "select key from attachments where tenant_id = $1 and id = $2 and state = 'stored'",
+            "select key from attachments where tenant_id = $1 and id = $2 and state = 'ready'",
             tenant_id,
             file_id,
         )
