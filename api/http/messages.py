@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from api.http.attachments import MOST_FILES, AttachmentId, check_words, take_files
 from msgspec import Meta, Struct
 
 from api.http.answer import Answer
 from api.http.ask import Ask
+from api.http.attachments import MOST_FILES, AttachmentId, check_words, take_files
 from api.http.conversations import CONVERSATION, Moment
 from api.http.lists import one_answer, page_answer
 from api.http.operation import Group, Path
@@ -88,7 +88,7 @@ class Message(Struct):
 class NewText(Body):
     text: Annotated[str, Meta(max_length=20_000, pattern=whole(r"[^\x00]*"))]
     """May be empty when there are attachments."""
-    attachments: Annotated[list[AttachmentId], Meta(max_length=MOST_FILES)] = []
+    attachments: Annotated[tuple[AttachmentId, ...], Meta(max_length=MOST_FILES)] = ()
     """Files that were uploaded to be sent (`POST /v1/attachments`), each with one message."""
     note: bool = False
     """For colleagues only: it is sent to nobody."""
@@ -205,7 +205,7 @@ async def create_message(ask: Ask[NewText]) -> Answer:
                     send_at_us=body.send_at_us,
                     deadline_us=body.deadline_us,
                     purpose=body.purpose,
-                    files=tuple(body.attachments),
+                    files=body.attachments,
                     now_us=moment,
                 ),
             )

@@ -32,17 +32,49 @@ _PROGRAMS = (b"MZ", b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce
 _AMR = b"#!AMR"
 """How a telephone's voice message begins (RFC 4867, section 5.1): no script."""
 _PROGRAM_NAMES = frozenset(
-    "exe dll com scr pif bat cmd msi msp ps1 vbs vbe js jse mjs wsf wsh hta lnk reg jar apk app sh cpl inf iso img dmg"
-    " appimage".split()
+    [
+        "exe",
+        "dll",
+        "com",
+        "scr",
+        "pif",
+        "bat",
+        "cmd",
+        "msi",
+        "msp",
+        "ps1",
+        "vbs",
+        "vbe",
+        "js",
+        "jse",
+        "mjs",
+        "wsf",
+        "wsh",
+        "hta",
+        "lnk",
+        "reg",
+        "jar",
+        "apk",
+        "app",
+        "sh",
+        "cpl",
+        "inf",
+        "iso",
+        "img",
+        "dmg",
+        "appimage",
+    ]
 )
-_ACTIVE_NAMES = frozenset("html htm xhtml shtml mhtml mht svg svgz xml xsl xslt swf".split())
+_ACTIVE_NAMES = frozenset(
+    ["html", "htm", "xhtml", "shtml", "mhtml", "mht", "svg", "svgz", "xml", "xsl", "xslt", "swf"]
+)
 _ACTIVE_TYPES = ("text/html", "application/xhtml", "image/svg", "text/xml", "application/xml", "text/xsl",
                  "application/javascript", "text/javascript", "application/x-shockwave-flash", "multipart/related")  # fmt: skip
 # Where a browser would begin to see markup: its sniffing skips blanks and comments (WHATWG mimesniff, 7.1).
 _MARKUP = re.compile(
     rb"(?:<!--.*?-->|\s|\xef\xbb\xbf)*<(?:!doctype|html|head|body|script|svg|iframe|table|title|style|meta|img|div|p|a|h1|br|b"
     rb"|font|object|embed|\?xml)(?:[\s>/]|$)",
-    re.I | re.S,
+    re.IGNORECASE | re.DOTALL,
 )
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,80}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
 _UNNAMED = re.compile(r"[\x00-\x1f\x7f/\\\u202a-\u202e\u2066-\u2069]")
