@@ -1,7 +1,6 @@
 """What a text channel makes of a message to send, before the provider's own form."""
 
-from irisx_channels.sms import segments
-from irisx_sdk import Media, Misconfigured, Outbound, Refused, Text
+from irisx_sdk import Media, Misconfigured, Outbound, Refused, Text, segments
 
 
 def text_of(content: str) -> str:

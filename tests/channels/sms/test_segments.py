@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irisx_channels.sms import segments
+from irisx_sdk import segments
 
 GSM = "".join(character for character in map(chr, range(0x2100)) if segments.encoding_of(character) == "gsm7")
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irisx_channels.sms import segments
 from irisx_channels.sms.smpp import codec, coding, words
 from irisx_channels.sms.smpp.codec import BadStream, BadUnit, Bind, Decoder, Pdu, Short
+from irisx_sdk import segments
 
 BIND = "0000002500000009000000000000000165736d653031007365637265743821000034000000"
 BOUND = "0000001c800000090000000000000001534d53433031000210000134"

@@ -8,9 +8,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from irisx_channels.sms import segments
 from irisx_channels.sms.smpp import words
 from irisx_channels.sms.smpp.codec import Short
+from irisx_sdk import segments
 
 Alphabet = Literal["gsm7", "latin1"]
 """What a centre takes ``data_coding`` 0 for."""

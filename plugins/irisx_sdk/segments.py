@@ -1,4 +1,4 @@
-"""How many segments a text costs, and where it is cut: GSM-7, UCS-2 and the header of long messages.
+"""How many segments a text message costs, and where it is cut: GSM-7, UCS-2 and the header of long messages.
 
 A segment carries 140 octets: 160 septets or 70 UTF-16 units. A longer text gives up some of that in every part for a
 header that says which part it is: 153 or 67 are left with a reference of 8 bits, 152 or 66 with one of 16 bits.
