@@ -28,12 +28,26 @@ def up(
         float, typer.Option(min=0, max=60_000, help="Simulated inbound calls.")
     ] = 12.0,
     no_simulator: Annotated[bool, typer.Option("--no-simulator", help="No simulated switch.")] = False,
+    fakes: Annotated[
+        bool | None,
+        typer.Option(
+            "--fakes/--no-fakes",
+            help="Fake providers of messages, each with a connected account; played unless DATABASE_URL, REDIS_URL or"
+            " S3_ENDPOINT is given.",
+            show_default=False,
+        ),
+    ] = None,
+    messages_per_minute: Annotated[
+        float,
+        typer.Option(min=0, max=6_000, help="What customers of the fake providers write by themselves."),
+    ] = 2.0,
+    no_messages: Annotated[bool, typer.Option("--no-messages", help="Those customers keep silent.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show all of the processes' logs.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run everything on this machine: database, bus, simulated switch, controllers, channel host, API and pages.
+    """Run everything on this machine: database, bus, simulated switch, controllers, channel host, API, pages, fake providers.
 
     What DATABASE_URL, REDIS_URL, S3_ENDPOINT and SWITCHES name is used instead of the embedded part. Ctrl-C stops it.
     """
@@ -48,6 +62,8 @@ def up(
         listen=listen,
         controllers=controllers,
         simulator=not no_simulator,
+        fakes=fakes,
+        messages_per_minute=0.0 if no_messages else messages_per_minute,
         calls_per_minute=calls_per_minute,
         verbose=verbose,
     )
@@ -80,6 +96,35 @@ def api() -> None:
     from api.app import serve
 
     serve(settings)
+
+
+def fake_providers(
+    ports: Annotated[
+        list[str], typer.Argument(metavar="CHANNEL=PORT...", help="Who plays where on 127.0.0.1.")
+    ],
+    webhooks: Annotated[str, typer.Option(help="Where the API answers: http://host:port.")],
+    messages_per_minute: Annotated[
+        float, typer.Option(min=0, max=6_000, help="What customers write by themselves.")
+    ] = 0.0,
+) -> None:
+    """Play several providers in one process, each with a connected account of the main tenant (irisx up runs this).
+
+    Goes to the database itself: DATABASE_URL. For one provider without an account see irisx fake-provider.
+    """
+    from api.up.demo import run
+
+    given: dict[str, int] = {}
+    for word in ports:
+        name, _, port = word.partition("=")
+        if not port.isdigit() or not 0 < int(port) < 65536:
+            raise Failure(f"{word} is not like telegram=18001", exit_code=2)
+        given[name] = int(port)
+    try:
+        run(_settings("DATABASE_URL"), given, webhooks=webhooks, per_minute=messages_per_minute)
+    except LookupError as error:
+        raise Failure(str(error)) from error
+    except OSError as error:
+        raise Failure(f"a fake provider cannot listen: {error.strerror or error}") from error
 
 
 def _settings(*needed: str) -> Settings:

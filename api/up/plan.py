@@ -26,6 +26,8 @@ HOST = "127.0.0.1"
 PREPARE_S = 90.0
 """Longer than another starter's migration may take (`core.storage.migrate.WAIT_S`)."""
 SIMULATOR_NAME = "simulator"
+PLAYED = ("sms.twilio", "email.postmark", "whatsapp", "telegram", "teams", "discord", "slack")
+"""The channels whose providers are played: one of each family."""
 OPEN_PLACE = Path("/var/lib/irisx")
 
 
@@ -36,6 +38,10 @@ class Choices(Struct, frozen=True, kw_only=True):
     controllers: int = 2
     simulator: bool = True
     calls_per_minute: float = 12.0
+    fakes: bool | None = None
+    """Whether fake providers of messages play; None: only where database and bus are embedded ones."""
+    messages_per_minute: float = 2.0
+    """What customers of the fake providers write by themselves."""
     verbose: bool = False
 
 
@@ -45,6 +51,8 @@ class Plan(Struct):
     steps: list[Part | Act]
     settings: Settings
     prepared: Prepared | None = None
+    fakes: dict[str, str] = {}
+    """Where fake providers are, by channel."""
 
 
 def browser_address(settings: Settings) -> str:
@@ -81,6 +89,9 @@ def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
     address = browser_address(msgspec.structs.replace(plan.settings, public_url=""))
     about = f"HTTP and pages on {browser_address(plan.settings)}"
     plan.steps.append(_program("api", about, ["api"], env, state, probes.api(address)))
+    real = given.database_url or given.redis_url or given.s3_endpoint
+    if choices.fakes or (choices.fakes is None and not real):
+        _fakes(plan, choices, state, address)
     return plan
 
 
@@ -146,6 +157,29 @@ def _simulator(plan: Plan, choices: Choices, state: StateDir) -> None:
     about = f"a simulated switch, {choices.calls_per_minute:g} calls a minute"
     ready = probes.simulator(HOST, memory.simulator_port)
     plan.steps.append(_program(SIMULATOR_NAME, about, argv, env, state, ready))
+
+
+def _fakes(plan: Plan, choices: Choices, state: StateDir, address: str) -> None:
+    """Providers of messages that do not exist, in one process, where they were at the last start if that is free."""
+    memory = state.remembered()
+    ports_of: dict[str, int] = {}
+    for name in PLAYED:
+        port = memory.fakes.get(name, 0)
+        while not port or port in ports_of.values() or not ports.is_free(HOST, port):
+            port = ports.free_port(HOST)
+        ports_of[name] = port
+    memory.fakes = ports_of
+    state.remember(memory)
+    plan.fakes = {name: f"http://{HOST}:{port}" for name, port in ports_of.items()}
+    argv = ["fake-providers", *(f"{name}={port}" for name, port in ports_of.items())]
+    argv += ["--webhooks", plan.settings.public_url or address]
+    argv += ["--messages-per-minute", str(choices.messages_per_minute)]
+    rate = choices.messages_per_minute
+    about = f"{len(ports_of)} fake providers, " + (
+        f"{rate:g} messages a minute" if rate else "silent customers"
+    )
+    env = _environment(plan.settings)
+    plan.steps.append(_program("fakes", about, argv, env, state, probes.fakes(list(plan.fakes.values()))))
 
 
 def _prepare(plan: Plan, state: StateDir) -> None:

@@ -1,6 +1,7 @@
 """Asking a fresh child whether it is ready. Each probe answers None, or what is still missing."""
 
 import socket
+from collections.abc import Sequence
 
 import httpx
 import msgspec
@@ -61,6 +62,22 @@ def _shown(redis_url: str, kind: str) -> Probe:
         except (RedisError, OSError, msgspec.MsgspecError) as error:
             return f"the bus cannot be asked ({type(error).__name__})"
         return None if seen else "it has not shown itself on the bus"
+
+    return ask
+
+
+def fakes(bases: Sequence[str]) -> Probe:
+    """All of them show who wrote to them: they listen only when their accounts are connected."""
+
+    async def ask(_pid: int) -> str | None:
+        try:
+            async with httpx.AsyncClient(timeout=_PATIENCE_S, trust_env=False) as client:
+                for base in bases:
+                    if (await client.get(f"{base}/_fake/messages")).status_code != httpx.codes.OK:
+                        return f"another program answers at {base}"
+        except httpx.HTTPError as error:
+            return f"one does not answer ({type(error).__name__})"
+        return None
 
     return ask
 

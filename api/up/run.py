@@ -91,4 +91,6 @@ def _ready(chosen: Plan, terminal: Terminal | JsonLines) -> None:
         foot = "The password is shown this once; change it after signing in. Ctrl-C stops everything."
     if chosen.prepared is not None and chosen.prepared.switches:
         lines.append(("switches", ", ".join(chosen.prepared.switches)))
+    # (each of these pages is a customer to write as)
+    lines += [(f"fake {name}", f"{base}/") for name, base in chosen.fakes.items()]
     terminal.box("IRISX is running", lines, foot)

@@ -25,6 +25,8 @@ class Remembered(Struct):
 
     simulator_port: int = 0
     simulator_password: str = ""
+    fakes: dict[str, int] = {}
+    """The ports of the fake providers, by channel."""
     database_dir: str = ""
     """Where the embedded Postgres is, when there is one."""
 

@@ -39,6 +39,7 @@ def test_with_nothing_given_everything_is_embedded(tmp_path: Path) -> None:
         "controller-2",
         "channels",
         "api",
+        "fakes",
     ]
     assert chosen.settings.switches[0].name == "simulator"
 
@@ -56,6 +57,23 @@ def test_every_part_that_is_given_is_not_started(tmp_path: Path) -> None:
     assert names(chosen) == ["database", "controller-1", "channels", "api"]
     assert chosen.settings.database_url == given.database_url
     assert chosen.settings.switches == given.switches
+
+
+def test_fake_providers_play_beside_real_parts_only_when_asked_and_not_when_unwanted(tmp_path: Path) -> None:
+    real = Settings(database_url="postgresql://irisx@db/irisx", redis_url="redis://cache")
+    assert "fakes" in names(made(tmp_path, real, fakes=True))
+    assert "fakes" not in names(made(tmp_path, real))
+    assert "fakes" not in names(made(tmp_path, Settings(), fakes=False))
+
+
+def test_the_fake_providers_are_where_they_were(tmp_path: Path) -> None:
+    first = made(tmp_path, Settings()).fakes
+    taken = int(first["telegram"].rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", taken)):
+        second = made(tmp_path, Settings()).fakes
+    assert second.pop("telegram") != first.pop("telegram")
+    assert second == first
+    assert len(set(first.values())) == 6
 
 
 def test_no_simulator_means_none(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 import msgspec
 import pytest
 
+from api.up.plan import PLAYED
 from irisx_sdk import Channel
 from irisx_sdk.fake import Fake
 from irisx_sdk.loading import fake_of, installed
@@ -22,12 +24,19 @@ from tests.whole import START_S, Whole, clean_environment, eventually, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-PARTS = ["postgres", "valkey", "simulator", "controller", "controller 2", "channels", "api"]
+PARTS = ["postgres", "valkey", "simulator", "controller", "controller 2", "channels", "api", "fake-providers"]
+CUSTOMERS = {
+    "sms.twilio": "+4915112345678",
+    "whatsapp": "+4915112345678",
+    "email.postmark": "kim@customer.example",
+    "discord": "175928847299117063",
+}
+SPOKEN = {"controller": "controller-1", "controller 2": "controller-2", "fake-providers": "fakes"}
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    with whole(tmp_path_factory.mktemp("up"), "--calls-per-minute", "240") as up:
+    with whole(tmp_path_factory.mktemp("up"), "--calls-per-minute", "240", "--no-messages") as up:
         yield up
 
 
@@ -97,6 +106,34 @@ def test_what_is_answered_goes_out_and_what_comes_over_a_connection_comes_in(run
         ]
 
 
+def test_a_customer_of_every_fake_provider_is_heard_within_a_second_and_answered(running: Whole) -> None:
+    box = running.wait_for(START_S, event="running")
+    fakes = {name.removeprefix("fake "): url for name, url in box.items() if name.startswith("fake ")}
+    assert set(fakes) == set(PLAYED)
+    with running.client() as client, httpx.Client(timeout=20) as customers:
+
+        def heard(name: str) -> dict[str, Any] | None:
+            data = client.get("/conversations", params={"limit": 100}).raise_for_status().json()["data"]
+            return next((one for one in data if one["preview"] == f"hello by {name}"), None)
+
+        for name, url in fakes.items():
+            said = {"sender": CUSTOMERS.get(name, "1001"), "text": f"hello by {name}"}
+            began = time.monotonic()
+            customers.post(f"{url}_fake/say", json=said).raise_for_status()
+            conversation = eventually(10, lambda name=name: heard(name), f"{name} is heard")
+            assert time.monotonic() - began < 1.5  # (a second, and the look itself on a busy machine)
+            path = f"/conversations/{conversation['id']}/messages"
+            headers = {"Idempotency-Key": f"answer-{name}"}
+            client.post(path, json={"text": f"Yes, {name}?"}, headers=headers).raise_for_status()
+        for name, url in fakes.items():
+
+            def arrived(name: str = name, url: str = url) -> bool:
+                sent = customers.get(f"{url}_fake/messages").json()["sent"]
+                return any(f"Yes, {name}?" in one["text"] for one in sent)
+
+            eventually(30, arrived, f"the answer arrived at {name}")
+
+
 @contextmanager
 def providers(known: dict[str, Channel]) -> Iterator[tuple[Fake, Fake]]:
     """One that calls webhooks, and one that is polled."""
@@ -111,7 +148,7 @@ def test_whoever_is_killed_comes_back_and_calls_go_on(running: Whole, name: str)
     )
     since = len(running.said)
     os.kill(children[name], signal.SIGKILL)
-    spoken = {"controller": "controller-1", "controller 2": "controller-2"}.get(name, name)
+    spoken = SPOKEN.get(name, name)
     back = running.said
     eventually(
         60,
@@ -143,18 +180,29 @@ def test_ctrl_c_stops_everything_in_reverse(running: Whole) -> None:
     stopped = [
         one["name"] for one in running.said[since:] if str(one.get("text", "")).startswith("stopped in")
     ]
-    assert stopped == ["api", "channels", "controller-2", "controller-1", "simulator", "valkey", "postgres"]
+    assert stopped == [
+        "fakes",
+        "api",
+        "channels",
+        "controller-2",
+        "controller-1",
+        "simulator",
+        "valkey",
+        "postgres",
+    ]
     assert not any(lives(pid) for pid in pids)
 
 
 def test_after_a_kill_of_the_supervisor_nobody_is_left_and_the_next_start_goes_on(tmp_path: Path) -> None:
-    up = Whole(tmp_path / "state", "--controllers", "1", "--calls-per-minute", "60").wait_until_up()
+    up = Whole(
+        tmp_path / "state", "--controllers", "1", "--calls-per-minute", "60", "--no-fakes"
+    ).wait_until_up()
     children = up.children()
     assert set(children) == {"postgres", "valkey", "simulator", "controller", "channels", "api"}
     up.process.kill()
     up.process.wait()
     eventually(10, lambda: not any(lives(pid) for pid in children.values()), "all children are gone")
-    with whole(tmp_path / "state", "--controllers", "1") as again:
+    with whole(tmp_path / "state", "--controllers", "1", "--no-fakes") as again:
         box = again.wait_for(START_S, event="running")
         assert "password" not in box
         again.email, again.password = up.email, up.password

@@ -48,6 +48,8 @@ class FakeTeams(Fake):
     ) -> None:
         super().__init__(webhook_url=webhook_url, faults=faults, seed=seed, clock=clock)
         self.secret = self.new_id("s~")
+        self.run = self.new_id(digits=8)
+        """Part of where keys are published: a platform keeps documents for a day, and a new process has a new key."""
         self.tokens: set[str] = set()
         """Those that are accepted: empty it to withdraw them."""
         self.outgoing_token = "dGVhbXMgb3V0Z29pbmcgd2ViaG9vayBzaGFyZWQga2V5"  # noqa: S105 - a made-up one
@@ -57,7 +59,7 @@ class FakeTeams(Fake):
         self.endorsements = ["msteams"]
         self.changes: list[tuple[str, Json]] = []
         """Edits, deletions and typing."""
-        self._number = 1_700_000_000_000
+        self._number = int(clock() * 1000)  # (no activity of another run has this number)
         self.route("POST", "/{tenant}/oauth2/v2.0/token", self.sign_in)
         self.route("GET", "/v1/.well-known/openidconfiguration", self.metadata, steady=True)
         self.route("GET", "/v1/.well-known/keys", self.published, steady=True)
@@ -79,7 +81,7 @@ class FakeTeams(Fake):
             outgoing_token=self.outgoing_token,
             base_url=base,
             login_url=base,
-            metadata_url=f"{base}/v1/.well-known/openidconfiguration",
+            metadata_url=f"{base}/v1/.well-known/openidconfiguration?run={self.run}",
         )
 
     def throttled(self, call: Call) -> Answer:
@@ -103,7 +105,7 @@ class FakeTeams(Fake):
         return Answer(200, {"token_type": "Bearer", "expires_in": TOKEN_S, "access_token": token})
 
     async def metadata(self, call: Call) -> Answer:
-        return Answer(200, {"issuer": ISSUER, "jwks_uri": f"{self.base}/v1/.well-known/keys"})
+        return Answer(200, {"issuer": ISSUER, "jwks_uri": f"{self.base}/v1/.well-known/keys?run={self.run}"})
 
     async def published(self, call: Call) -> Answer:
         return Answer(200, self.keyring())

@@ -64,7 +64,8 @@ class FakeTelegram(Fake):
         self.polls: list[Json] = []
         self.changes: list[tuple[str, Json]] = []
         """Every call that is no new message: edits, deletions, signs, typing, answered buttons."""
-        self._update, self._message = 1000, 0
+        # A fake with a seed of its own begins where no other run of it has been: numbers are how repetitions are known.
+        self._update, self._message = (int(clock()), int(clock())) if seed else (1000, 0)
         self._news = asyncio.Event()
         self.route("GET", "/file/bot{token}/{path:path}", self.download)
         for method in ("GET", "POST"):
