@@ -9,6 +9,10 @@ export type Recording = Schemas['Recording'];
 export type Leg = Schemas['Leg'];
 export type Call = Schemas['Call'];
 export type LogItem = Schemas['LogItem'];
+export type Conversation = Schemas['Conversation'];
+export type Message = Schemas['Message'];
+export type Account = Schemas['ChannelInfo'];
+export type ChannelKind = Schemas['ChannelKind'];
 
 /** One entry of the numbered log; entries about a call carry the call as it was right after. */
 export interface LogEvent extends Omit<LogItem, 'data'> {

@@ -7,39 +7,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { callOf, type Call } from '$lib/api/types';
+import { settle, Time } from './by-hand';
 import { LiveClient, type Mark, type Page, type Socket } from './client';
 import { EMPTY, listingBegins, listingEnds, listingPage, reduce, reduceAll } from './reduce';
-
-/** Timers by hand: nothing waits, `run` lets the given milliseconds pass. */
-class Time {
-  now = 1_000_000;
-  #jobs: { at: number; run: () => void; n: number }[] = [];
-  #n = 0;
-  after = (ms: number, run: () => void): (() => void) => {
-    const job = { at: this.now + ms, run, n: this.#n++ };
-    this.#jobs.push(job);
-    return () => {
-      this.#jobs = this.#jobs.filter((other) => other !== job);
-    };
-  };
-  async run(ms: number): Promise<void> {
-    const end = this.now + ms;
-    for (;;) {
-      await settle();
-      const next = this.#jobs.filter((job) => job.at <= end).sort((a, b) => a.at - b.at || a.n - b.n)[0];
-      if (!next) break;
-      this.now = next.at;
-      this.#jobs = this.#jobs.filter((job) => job !== next);
-      next.run();
-    }
-    this.now = end;
-    await settle();
-  }
-}
-
-const settle = async (): Promise<void> => {
-  for (let turn = 0; turn < 8; turn++) await Promise.resolve();
-};
 
 /** The platform: live calls, the numbered log, and sockets that follow it. */
 class Platform {

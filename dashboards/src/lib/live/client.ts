@@ -56,6 +56,10 @@ export interface Surroundings {
   /** Runs `run` once before the next frame (or soon, when the page is hidden). */
   soon(run: () => void): void;
   publish(state: Live, mark: Mark): void;
+  /** Entries that have just been applied, each once and in order: for what else follows the log. */
+  heard?(events: readonly LogEvent[]): void;
+  /** Numbers are missing for ever, or others count now: whoever follows the log has to read anew. */
+  jumped?(): void;
 }
 
 export class LiveClient {
@@ -180,6 +184,7 @@ export class LiveClient {
       this.counts.gaps += 1;
       this.#queue.length = 0;
       this.state = jumpTo(this.state, frame.resumeAt);
+      this.#world.jumped?.();
       this.#list(this.#round);
     } else {
       this.#fail(frame.detail || frame.code);
@@ -193,6 +198,7 @@ export class LiveClient {
     if (first || head < this.state.seq) {
       // Never seen, or the store is younger than we are (set back, or another one): nothing held counts.
       this.state = startedOver(head);
+      this.#world.jumped?.();
       this.#list(this.#round);
     } else if (this.#unlisted) {
       this.#list(this.#round); // the last connection broke while it was listing
@@ -242,7 +248,9 @@ export class LiveClient {
   #flushNow(most = Number.MAX_SAFE_INTEGER): void {
     if (!this.#queue.length) return;
     const batch = this.#queue.splice(0, most);
+    const before = this.state.seq;
     this.state = reduceAll(this.state, batch);
+    if (this.#world.heard && this.state.seq > before) this.#world.heard(batch.filter((event) => event.seq > before && event.seq <= this.state.seq));
     if (this.state.stale) {
       this.state = { ...this.state, stale: false };
       this.#fail('a number of the log was missing');

@@ -4,6 +4,7 @@ import { callOf, type Call, type LogEvent } from '$lib/api/types';
 import { isProblem } from '$lib/words/events';
 import { LiveClient, type Mark, type Socket } from './client';
 import { EMPTY, type Live } from './reduce';
+import { threads } from './threads.svelte';
 
 /** One look at the platform, every two seconds, for the sparklines: ten minutes of them. */
 export interface Sample {
@@ -23,10 +24,14 @@ export const RATE_WINDOW_MS = 60_000;
 const PROBLEMS_KEPT = 100;
 /** While changes keep coming, they are drawn together this often. */
 const DRAW_MS = 80;
+const HANDOVER_MS = 1_000;
 
 class LiveStore {
   state = $state.raw<Live>(EMPTY);
-  mark = $state.raw<Mark>({ kind: 'connecting' });
+  /** What the stream says of itself. */
+  told = $state.raw<Mark>({ kind: 'connecting' });
+  /** Live only when everything that is shown is: rows that could not be read yet count as behind. */
+  mark = $derived<Mark>(this.told.kind === 'live' && threads.behind > 0 ? { kind: 'catching_up', behind: threads.behind } : this.told);
   history = $state.raw<readonly Sample[]>([]);
   /** Entries that an operator should look at, newest last; the tail forgets them sooner. */
   problems = $state.raw<readonly LogEvent[]>([]);
@@ -40,6 +45,9 @@ class LiveStore {
   #failed = 0;
   #seen = -1;
   #drawnAt = 0;
+  #holders = 0;
+  #ending: ReturnType<typeof setTimeout> | undefined;
+  #stop: (() => void) | null = null;
 
   constructor() {
     this.#client = new LiveClient({
@@ -67,7 +75,9 @@ class LiveStore {
         else if (wait > 16) setTimeout(() => requestAnimationFrame(draw), wait - 16);
         else requestAnimationFrame(draw);
       },
-      publish: (state, mark) => this.#publish(state, mark)
+      publish: (state, mark) => this.#publish(state, mark),
+      heard: (events) => threads.hear(events),
+      jumped: () => threads.jumped()
     });
   }
 
@@ -76,7 +86,10 @@ class LiveStore {
       if (state.tail !== this.state.tail) this.#notice(state.tail);
       this.state = state;
     }
-    if (mark !== this.mark && !(mark.kind === 'live' && this.mark.kind === 'live')) this.mark = mark;
+    if (mark !== this.told && !(mark.kind === 'live' && this.told.kind === 'live')) {
+      if (mark.kind === 'live') threads.retry();
+      this.told = mark;
+    }
     if (mark.kind === 'live') this.goodAt = Date.now();
   }
 
@@ -117,7 +130,26 @@ class LiveStore {
     return recent.reduce((sum, sample) => sum + sample.began, 0) / ((recent.length * SAMPLE_MS) / 1000);
   });
 
+  /**
+   * Followed while somebody holds it. Two sections of the site may hand it over to each other: it ends a moment after
+   * the last one let go.
+   */
   start(): () => void {
+    this.#holders += 1;
+    if (this.#ending) clearTimeout(this.#ending);
+    this.#ending = undefined;
+    this.#stop ??= this.#begin();
+    return () => {
+      this.#holders -= 1;
+      if (this.#holders > 0) return;
+      this.#ending = setTimeout(() => {
+        this.#stop?.();
+        this.#stop = null;
+      }, HANDOVER_MS);
+    };
+  }
+
+  #begin(): () => void {
     this.#client.start();
     const timer = setInterval(() => this.#sample(), SAMPLE_MS);
     const lost = (): void => this.#client.lost('this computer has no network');
@@ -138,6 +170,7 @@ class LiveStore {
   }
 
   retry(): void {
+    threads.retry();
     this.#client.retry();
   }
 
@@ -147,6 +180,7 @@ class LiveStore {
     this.problems = [];
     this.changes = [];
     this.#seen = -1;
+    threads.reset();
     this.#client.restart();
   }
 
