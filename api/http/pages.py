@@ -23,6 +23,12 @@ ASK_AGAIN = b"no-cache"
 HASHED = "_app/immutable/"
 """Where the build puts files whose names carry their hash."""
 FALLBACK = "index.html"
+FRAMES = {
+    "frames/mail.html": "img-src data:",
+    "frames/mail-pictures.html": "img-src data: http: https:",
+}
+"""Empty pages that our own pages put a stranger's mail into: without scripts, without any right, and the first one
+without loading anything from anywhere."""
 _INLINE = re.compile(rb"<(script|style)(?![^>]*\bsrc=)[^>]*>(.*?)</\1>", re.DOTALL)
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json"}
@@ -142,7 +148,9 @@ def _read(folder: Path) -> Iterator[tuple[str, File]]:
                 hashlib.sha256(body).hexdigest()[:24],
                 IMMUTABLE if name.startswith(HASHED) else ASK_AGAIN,
                 encoded,
-                policy_of(body if name.endswith(".html") else b""),
+                frame_policy(FRAMES[name])
+                if name in FRAMES
+                else policy_of(body if name.endswith(".html") else b""),
             ),
         )
 
@@ -162,5 +170,15 @@ def policy_of(page: bytes) -> bytes:
         f"default-src 'none'; script-src {scripts}; style-src {styles}; "
         "style-src-attr 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self'; media-src 'self' blob:; connect-src 'self'; "
-        "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "manifest-src 'self'; worker-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ).encode()
+
+
+def frame_policy(pictures: str) -> bytes:
+    """The policy of a page in `FRAMES`: words, colours, and pictures as far as ``pictures`` allows them.
+
+    No ``sandbox`` here: the page around it sets one without scripts, and has to reach the frame's document.
+    """
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; {pictures}; form-action 'none'; frame-ancestors 'self'"
     ).encode()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.http.pages import Pages, find_build, policy_of
+from api.http.pages import FRAMES, Pages, find_build, policy_of
 from tests.api.harness import serving
 
 on_asyncio = pytest.mark.asyncio_loop
@@ -149,3 +149,19 @@ async def test_the_server_serves_pages_beside_the_api(database_url: str, redis_u
         for path in ("/../outside.txt", "/..%2foutside.txt", "//etc/passwd", "/%00"):
             answer = await api.http.get(path)
             assert "not for anybody" not in answer.text and "root:" not in answer.text
+
+
+async def test_a_strangers_mail_is_put_into_a_page_that_may_do_nothing(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(INDEX)
+    (tmp_path / "frames").mkdir()
+    for name in FRAMES:
+        (tmp_path / name).write_text("<!doctype html><body></body>")
+    pages = Pages(tmp_path)
+    for name in FRAMES:
+        file = pages.find(f"/{name}")
+        assert file is not None
+        parts = dict(part.strip().split(" ", 1) for part in file.policy.decode().split(";"))
+        assert parts["default-src"] == "'none'" and "script-src" not in parts
+        assert parts["frame-ancestors"] == "'self'" and parts["form-action"] == "'none'"
+        # Only the one that a person has asked for loads pictures from elsewhere.
+        assert ("https:" in parts["img-src"]) == (name == "frames/mail-pictures.html")
