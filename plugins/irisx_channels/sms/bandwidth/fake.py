@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from irisx_channels.sms import numbers, segments
+from irisx_channels.sms import numbers
 from irisx_channels.sms.bandwidth import codec
 from irisx_channels.sms.bandwidth.client import Bandwidth
+from irisx_sdk import segments
 from irisx_sdk.fake import Answer, Call, Delivery, Fake, FakeMessage, Faults, same
 
 _SENDER = "+15005550006"

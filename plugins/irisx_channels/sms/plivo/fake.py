@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
-from irisx_channels.sms import reading, segments
+from irisx_channels.sms import reading
 from irisx_channels.sms.plivo import codec
 from irisx_channels.sms.plivo.client import Plivo
+from irisx_sdk import segments
 from irisx_sdk.fake import Answer, Call, Delivery, Fake, FakeMessage, Faults, same
 
 _SENDER = "15005550006"

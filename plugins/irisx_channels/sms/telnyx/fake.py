@@ -11,9 +11,10 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from irisx_channels.sms import numbers, reading, segments
+from irisx_channels.sms import numbers, reading
 from irisx_channels.sms.telnyx import codec
 from irisx_channels.sms.telnyx.client import Telnyx
+from irisx_sdk import segments
 from irisx_sdk.fake import Answer, Call, Delivery, Fake, FakeMessage, Faults, same
 
 _SENDER = "+15005550006"

@@ -8,9 +8,10 @@ from email.utils import format_datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from irisx_channels.sms import numbers, reading, segments
+from irisx_channels.sms import numbers, reading
 from irisx_channels.sms.twilio import codec
 from irisx_channels.sms.twilio.client import Twilio
+from irisx_sdk import segments
 from irisx_sdk.fake import Answer, Call, Delivery, Fake, FakeMessage, Faults, same
 
 _FILE = b"\x89PNG\r\n\x1a\n fake"

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from irisx_channels.sms import numbers, reading, segments
+from irisx_channels.sms import numbers, reading
 from irisx_channels.sms.outcomes import failure, receipt
 from irisx_channels.sms.vonage.codes import CLASSIC_CODES, CLASSIC_STATES, RECEIPT_CODES
-from irisx_sdk import Malformed, Outbound, OutcomeUnknown, Parsed, Piece, Sent
+from irisx_sdk import Malformed, Outbound, OutcomeUnknown, Parsed, Piece, Sent, segments
 
 
 def form(to: str, sender: str, text: str, message: Outbound) -> dict[str, str | list[str]]:

@@ -11,9 +11,10 @@ import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from irisx_channels.sms import jws, segments
+from irisx_channels.sms import jws
 from irisx_channels.sms.vonage import codec, proofs
 from irisx_channels.sms.vonage.client import Vonage
+from irisx_sdk import segments
 from irisx_sdk.fake import Answer, Call, Delivery, Fake, FakeMessage, Faults, same
 
 _SENDER = "447700900000"
