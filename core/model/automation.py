@@ -1,0 +1,218 @@
+"""Rules: when something happens and these things are so, do that. Pure.
+
+A rule names kinds of entries of the log, conditions on facts (a flat dictionary, `core.storage.facts` makes it) and actions.
+It decides; `core.storage.acting` does. Loops cannot be: an entry that a rule caused is looked at by no rule (`may_trigger`), and
+what a rule may do in one conversation within an hour is limited, so that two machines that answer each other end.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from core.model import hours
+from core.model.hours import Schedule
+
+EVENTS = (
+    "conversation.created",
+    "message.received",
+    "message.queued",
+    "message.noted",
+    "conversation.assigned",
+    "conversation.labelled",
+    "conversation.resolved",
+    "conversation.reopened",
+    "conversation.snoozed",
+    "conversation.transferred",
+    "sla.breached",
+)
+"""What a rule may wait for."""
+Event = Literal[
+    "conversation.created",
+    "message.received",
+    "message.queued",
+    "message.noted",
+    "conversation.assigned",
+    "conversation.labelled",
+    "conversation.resolved",
+    "conversation.reopened",
+    "conversation.snoozed",
+    "conversation.transferred",
+    "sla.breached",
+]
+Operator = Literal[
+    "eq", "ne", "in", "not_in", "contains", "not_contains", "starts_with", "exists", "missing",
+    "gt", "gte", "lt", "lte", "within_hours", "outside_hours",
+]  # fmt: skip
+PER_HOUR = 20
+"""Runs of all rules in one conversation within an hour."""
+HOUR_US = 3_600_000_000
+RULE_PREFIX = "rul_"
+
+FIELDS = (
+    "event", "clock", "state", "priority", "labels", "queue", "assignee", "channel_id", "channel_type", "subject",
+    "unread", "messages", "first_reply", "waiting", "text", "direction", "author", "contact.name",
+    "contact.company", "contact.language", "contact.timezone", "now",
+)  # fmt: skip
+"""What conditions may ask about, beside ``contact.attributes.NAME``."""
+
+
+class Condition(Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that must be so. Texts are compared without regard to case."""
+
+    field: str
+    op: Operator
+    value: str | int | bool | list[str] | None = None
+    """For `within_hours` and `outside_hours` (of the field `now`): a schedule's id."""
+
+
+# What may be done; also what macros and bulk orders are made of.
+
+
+class Assign(Struct, frozen=True, tag="assign", tag_field="do", forbid_unknown_fields=True):
+    to: str = ""
+    """A user's id; empty for nobody."""
+
+
+class Label(Struct, frozen=True, tag="label", tag_field="do", forbid_unknown_fields=True):
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class Priority(Struct, frozen=True, tag="priority", tag_field="do", forbid_unknown_fields=True):
+    value: int
+
+
+class Queue(Struct, frozen=True, tag="queue", tag_field="do", forbid_unknown_fields=True):
+    name: str
+    """Nobody has it then: whoever works in the queue takes it."""
+
+
+class Reply(Struct, frozen=True, tag="reply", tag_field="do", forbid_unknown_fields=True):
+    template_id: str = ""
+    text: str = ""
+    """With places for values; used where no template is named."""
+
+
+class Note(Struct, frozen=True, tag="note", tag_field="do", forbid_unknown_fields=True):
+    text: str
+
+
+class Snooze(Struct, frozen=True, tag="snooze", tag_field="do", forbid_unknown_fields=True):
+    for_s: int
+
+
+class Resolve(Struct, frozen=True, tag="resolve", tag_field="do", forbid_unknown_fields=True):
+    pass
+
+
+class Reopen(Struct, frozen=True, tag="reopen", tag_field="do", forbid_unknown_fields=True):
+    pass
+
+
+class Emit(Struct, frozen=True, tag="emit", tag_field="do", forbid_unknown_fields=True):
+    """Put `automation.emitted` with this name into the log, where webhooks hear it."""
+
+    name: str
+
+
+Action = Assign | Label | Priority | Queue | Reply | Note | Snooze | Resolve | Reopen | Emit
+
+
+class Rule(Struct, frozen=True):
+    """A rule as it is stored."""
+
+    on: tuple[Event, ...]
+    actions: tuple[Action, ...]
+    all: tuple[Condition, ...] = ()
+    any: tuple[Condition, ...] = ()
+    """At least one of these, where there are any."""
+    enabled: bool = True
+    position: int = 0
+    """Rules are asked in this order."""
+
+
+class Verdict(Struct, frozen=True):
+    """Whether a rule applies, and what each of its conditions said."""
+
+    applies: bool
+    all: tuple[bool, ...]
+    any: tuple[bool, ...]
+
+
+Facts = Mapping[str, Any]
+Schedules = Mapping[str, Schedule]
+
+
+def may_trigger(actor: str, causation_id: str, author: str = "") -> bool:
+    """Whether rules look at an entry: not at one that a rule caused, by any of the marks that it leaves."""
+    return not any(mark.startswith(RULE_PREFIX) for mark in (actor, causation_id, author))
+
+
+def judge(rule: Rule, facts: Facts, schedules: Schedules) -> Verdict:
+    """Whether ``rule`` applies to ``facts``. What a fact lacks makes its condition false; nothing raises."""
+    every = tuple(holds(one, facts, schedules) for one in rule.all)
+    some = tuple(holds(one, facts, schedules) for one in rule.any)
+    return Verdict(all(every) and (any(some) or not some), every, some)
+
+
+def holds(condition: Condition, facts: Facts, schedules: Schedules) -> bool:
+    """Whether one condition is so."""
+    fact, wanted, op = facts.get(condition.field), condition.value, condition.op
+    match op:
+        case "exists":
+            return fact not in (None, "", [], 0)
+        case "missing":
+            return fact in (None, "", [], 0)
+        case "within_hours" | "outside_hours":
+            schedule = schedules.get(str(wanted))
+            if schedule is None or not isinstance(fact, int):
+                return False
+            return hours.is_open(schedule, fact) == (op == "within_hours")
+        case "eq" | "in":
+            return _is_one_of(fact, wanted)
+        case "ne" | "not_in":
+            return not _is_one_of(fact, wanted)
+        case "contains":
+            return _contains(fact, wanted)
+        case "not_contains":
+            return not _contains(fact, wanted)
+        case "starts_with":
+            return isinstance(fact, str) and any(_plain(fact).startswith(one) for one in _wanted(wanted))
+    return _compare(op, fact, wanted)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).casefold()
+
+
+def _wanted(value: object) -> list[str]:
+    return [_plain(one) for one in value] if isinstance(value, list) else [_plain(value)]
+
+
+def _is_one_of(fact: object, wanted: object) -> bool:
+    if fact is None:
+        return wanted is None
+    if isinstance(fact, list | tuple):
+        return any(_plain(one) in _wanted(wanted) for one in fact)
+    return _plain(fact) in _wanted(wanted)
+
+
+def _contains(fact: object, wanted: object) -> bool:
+    if isinstance(fact, list | tuple):
+        return _is_one_of(fact, wanted)
+    return isinstance(fact, str) and any(one in _plain(fact) for one in _wanted(wanted))
+
+
+def _compare(op: str, fact: object, wanted: object) -> bool:
+    if isinstance(fact, bool) or isinstance(wanted, bool):
+        return False
+    if not isinstance(fact, int | float):
+        return False
+    try:
+        limit = float(wanted)  # type: ignore[arg-type]  # what is no number is caught
+    except (TypeError, ValueError):
+        return False
+    return {"gt": fact > limit, "gte": fact >= limit, "lt": fact < limit, "lte": fact <= limit}[op]
