@@ -10,15 +10,19 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress as ignore
 
+import msgspec
 from msgspec import Struct
 
+from core.attachments import Filing
 from core.errors import PeerError, Unavailable
+from core.hooks import Hooks
 from core.logs import get_logger
-from core.model import optout
 from core.storage import receipts
+from core.storage.attachments import files_of
+from core.storage.changes import is_change
 from core.storage.database import Database
-from core.storage.inbound import Arrival, Stored, write_inbound
-from irisx_sdk import Parsed, Preference
+from core.storage.inbound import NOWHERE, Arrival, Stored, write_inbound
+from irisx_sdk import Inbound, Media, Parsed, Typing
 
 LOG = get_logger("conversations")
 
@@ -28,6 +32,8 @@ WAITING = 5_000
 """Messages of one tenant that may wait for the store; more are refused, and their provider tries again."""
 AT_ONCE = 2
 """Transactions of one tenant under way together: its numbers are given one after the other anyhow."""
+FILING_AT_ONCE = 2
+"""Messages whose files are being put into the object store: so many mails are in memory at once, and no more."""
 
 
 class Source(Struct, frozen=True):
@@ -47,8 +53,12 @@ class Source(Struct, frozen=True):
 class Intake:
     """Takes what channels bring. One for a process."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, filing: Filing | None = None, hooks: Hooks | None = None) -> None:
+        """``filing`` keeps files; without it messages are stored as if they had none. ``hooks`` are the plugins'."""
         self._db = db
+        self._filing = filing
+        self._hooks = hooks
+        self._filing_room = asyncio.Semaphore(FILING_AT_ONCE)
         self._lines: dict[str, _Line] = {}
         self.refused = 0
 
@@ -60,17 +70,23 @@ class Intake:
         """
         stored: list[Stored] = []
         if parsed.messages:
-            arrivals = [Arrival(source.channel_id, message, received_us) for message in parsed.messages]
-            stored = await self._line(source.tenant_id).put(arrivals)
-        wishes = [*parsed.preferences, *self._wishes(parsed, received_us)]
-        if wishes:
+            stored = await self._store(source, parsed.messages, received_us)
+        if parsed.preferences:
             await receipts.write_preferences(
-                self._db, source.tenant_id, wishes, scope=source.family, received_us=received_us
+                self._db,
+                source.tenant_id,
+                source.channel_id,
+                parsed.preferences,
+                scope=source.family,
+                received_us=received_us,
             )
         if parsed.statuses:
-            await receipts.write_statuses(
+            moved = await receipts.write_statuses(
                 self._db, source.tenant_id, source.channel_id, parsed.statuses, received_us=received_us
             )
+            if self._hooks is not None:
+                for message_id, status in moved:
+                    self._hooks.after_delivery(source.channel, message_id, status)
         return stored
 
     def statistics(self) -> dict[str, int]:
@@ -83,18 +99,43 @@ class Intake:
             line = self._lines[tenant_id] = _Line(self, tenant_id)
         return line
 
-    @staticmethod
-    def _wishes(parsed: Parsed, received_us: int) -> list[Preference]:
-        """Opt-out words. Also where the provider looks for them itself: it may be told not to."""
-        found = []
-        for message in parsed.messages:
-            wish = optout.wish(message.content)
-            if wish is not None and not message.automatic:
-                found.append(Preference(message.id, message.sender, wish == "start", received_us))
-        return found
+    async def _store(self, source: Source, messages: Sequence[Inbound], received_us: int) -> list[Stored]:
+        # That somebody is writing is over before anybody could read of it.
+        kept = [n for n, message in enumerate(messages) if not isinstance(message.content, Typing)]
+        places = [NOWHERE] * len(messages)
+        if kept:
+            arrivals = [await self._arrival(source, messages[n], received_us) for n in kept]
+            for n, place in zip(kept, await self._line(source.tenant_id).put(arrivals), strict=True):
+                places[n] = place
+        return places
+
+    async def _arrival(self, source: Source, message: Inbound, received_us: int) -> Arrival:
+        """The message with what is done before it is written: its files are kept, plugins are asked."""
+        arrival = Arrival(source.channel_id, message, received_us, family=source.family)
+        if self._filing is not None and (files := files_of(message)):
+            if any(file.content is not None for file in files):
+                async with self._filing_room:
+                    rows = await asyncio.to_thread(self._filing.file, source.tenant_id, arrival)
+            else:
+                rows = self._filing.file(source.tenant_id, arrival)
+            arrival = msgspec.structs.replace(arrival, files=tuple(rows), message=_without_bytes(message))
+        if self._hooks is not None and not is_change(message):
+            attributes, queue = await self._hooks.arrived(source.channel, arrival.message)
+            if attributes or queue:
+                arrival = msgspec.structs.replace(arrival, attributes=attributes, queue=queue)
+        return arrival
 
     async def _write(self, tenant_id: str, arrivals: Sequence[Arrival]) -> list[Stored]:
         return await write_inbound(self._db, tenant_id, arrivals)
+
+
+def _without_bytes(message: Inbound) -> Inbound:
+    """The same without what is in its files: they are kept, and memory is for others."""
+    files = tuple(msgspec.structs.replace(file, content=None) for file in message.files)
+    content = message.content
+    if isinstance(content, Media) and content.file.content is not None:
+        content = msgspec.structs.replace(content, file=msgspec.structs.replace(content.file, content=None))
+    return msgspec.structs.replace(message, content=content, files=files)
 
 
 _Waiting = tuple[list[Arrival], "asyncio.Future[list[Stored]]"]

@@ -9,19 +9,22 @@ conversations by id), so that they never wait for each other in a circle; a conf
 row is there after it has committed, and is read in the next statement.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from core.ids import new_id
-from core.model import messaging
+from core.model import messaging, optout
+from core.storage import attachments, changes, pieces, receipts
 from core.storage.appending import append
+from core.storage.attachments import Kept
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.texts import bigint, json_text, storable
-from irisx_sdk.messages import Address, Content, Inbound
+from core.storage.threads import Place, find_places, older_ids
+from irisx_sdk.messages import Address, Content, Inbound, Preference
 
 SCOPED = "user"
 """Addresses of this kind mean something to one account only."""
@@ -33,10 +36,20 @@ class Arrival(Struct, frozen=True):
     channel_id: str
     message: Inbound
     arrived_us: int
+    family: str = ""
+    """What an opt-out word in it holds for (``sms``); empty: words mean nothing."""
+    files: tuple[Kept, ...] = ()
+    queue: str = ""
+    """Where it waits if it begins a conversation."""
+    attributes: Mapping[str, str] = {}
+    """What plugins know of who wrote."""
+    missing: tuple[int, ...] = ()
+    """The numbers of its parts that never came."""
 
 
 class Stored(Struct, frozen=True):
-    """Where it is now. ``fresh`` is false for what was there already."""
+    """Where it is now. ``fresh`` is false for what was there already. All ids are empty for a part that waits for the
+    others, and for a deletion that came before its message."""
 
     message_id: str
     conversation_id: str
@@ -47,21 +60,91 @@ class Stored(Struct, frozen=True):
 class _Row(Struct):
     """One arrival on its way through the steps."""
 
-    at: int
     arrival: Arrival
     addresses: list[tuple[str, str, str, str]]
     message_id: str = ""
     contact_id: str = ""
     conversation_id: str = ""
+    place: Place = ("", "", "")
+
+
+NOWHERE = Stored("", "", "", False)
 
 
 async def write_inbound(db: Database, tenant_id: str, arrivals: Sequence[Arrival]) -> list[Stored]:
-    """Store what came; the places in the order of ``arrivals``. Raises the store's errors: then nothing is written."""
-    rows: dict[tuple[str, str], _Row] = {}
-    for number, arrival in enumerate(arrivals):
-        key = (arrival.channel_id, storable(arrival.message.id))
-        rows.setdefault(key, _Row(number, arrival, _addresses(arrival)))
+    """Store what came; the places in the order of ``arrivals``.
+
+    Raises the store's errors: then not everything is written, and writing all of it again is safe. Messages, and what
+    changes earlier ones (edits, deletions, reactions), are two transactions.
+    """
+    places: dict[int, Stored] = {}
+    changing = [n for n, one in enumerate(arrivals) if changes.is_change(one.message)]
+    parts = [n for n, one in enumerate(arrivals) if pieces.is_part(one.message)]
+    plain = sorted(set(range(len(arrivals))) - {*changing, *parts})
+    if plain:
+        written = await _write(db, tenant_id, [arrivals[n] for n in plain])
+        places |= dict(zip(plain, written, strict=True))
+    if parts:
+        places |= dict.fromkeys(parts, NOWHERE) | await _write_parts(db, tenant_id, arrivals, parts)
+    if changing:
+        wanted = [
+            changes.Change(arrivals[n].channel_id, arrivals[n].message, arrivals[n].arrived_us)
+            for n in changing
+        ]
+        shown = []
+        for n, done in zip(changing, await changes.apply(db, tenant_id, wanted), strict=True):
+            if done is None:
+                shown.append(n)
+            elif done.target is None:
+                places[n] = NOWHERE
+            else:
+                places[n] = Stored(done.target.message_id, done.target.conversation_id, "", done.fresh)
+        if shown:
+            # About something that we do not have: better a line of its own than nothing.
+            written = await _write(db, tenant_id, [arrivals[n] for n in shown])
+            places |= dict(zip(shown, written, strict=True))
+    return [places[n] for n in range(len(arrivals))]
+
+
+async def write_overdue(
+    db: Database, tenant_id: str, channel_id: str, group: str, *, now_us: int
+) -> list[Stored]:
+    """Show what there is of a text whose other parts do not come (`core.storage.pieces.overdue`)."""
     async with db.tenant(tenant_id) as connection:
+        found = await pieces.give_up(connection, tenant_id, channel_id, group, now_us=now_us)
+        return await _write_within(connection, tenant_id, [_joined(one) for one in found])
+
+
+async def _write_parts(
+    db: Database, tenant_id: str, arrivals: Sequence[Arrival], parts: Sequence[int]
+) -> dict[int, Stored]:
+    """Keep parts of longer texts, and store the texts that they complete. Where the last part of each is."""
+    given = [
+        pieces.Part(arrivals[n].channel_id, arrivals[n].message, arrivals[n].arrived_us, arrivals[n].family)
+        for n in parts
+    ]
+    async with db.tenant(tenant_id) as connection:
+        whole = [_joined(one) for one in await pieces.gather(connection, tenant_id, given)]
+        stored = await _write_within(connection, tenant_id, whole)
+    return {parts[-1]: stored[-1]} if stored else {}
+
+
+def _joined(whole: pieces.Whole) -> Arrival:
+    part = whole.part
+    return Arrival(part.channel_id, part.message, part.arrived_us, family=part.family, missing=whole.missing)
+
+
+async def _write(db: Database, tenant_id: str, arrivals: Sequence[Arrival]) -> list[Stored]:
+    async with db.tenant(tenant_id) as connection:
+        return await _write_within(connection, tenant_id, arrivals)
+
+
+async def _write_within(connection: Connection, tenant_id: str, arrivals: Sequence[Arrival]) -> list[Stored]:
+    rows: dict[tuple[str, str], _Row] = {}
+    for arrival in arrivals:
+        key = (arrival.channel_id, storable(arrival.message.id))
+        rows.setdefault(key, _Row(arrival, _addresses(arrival)))
+    if rows:
         known = await _known(connection, tenant_id, rows)
         fresh = [row for key, row in rows.items() if key not in known]
         entries: list[NewEntry] = []
@@ -69,6 +152,7 @@ async def write_inbound(db: Database, tenant_id: str, arrivals: Sequence[Arrival
             await _find_contacts(connection, tenant_id, fresh, entries)
             await _find_conversations(connection, tenant_id, fresh, entries)
             await _insert_messages(connection, tenant_id, fresh, entries)
+            entries += await _hear_wishes(connection, tenant_id, fresh)
             lost = [row for row in fresh if not row.message_id]
             if lost:
                 # Another process stored the same delivery between our look and our insert.
@@ -174,6 +258,27 @@ async def _find_contacts(
         known = await _identities(connection, tenant_id, rows)
     for row in rows:
         row.contact_id = next(known[address[:3]] for address in row.addresses if address[:3] in known)
+    await _enrich(connection, tenant_id, rows, entries)
+
+
+async def _enrich(connection: Connection, tenant_id: str, rows: list[_Row], entries: list[NewEntry]) -> None:
+    """Note what plugins know of these people, where it is news."""
+    given: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row.arrival.attributes:
+            given.setdefault(row.contact_id, {}).update(row.arrival.attributes)
+    for contact_id in sorted(given):
+        changed = await connection.fetchrow(
+            "update contacts set attributes = attributes || $3::jsonb, version = version + 1, updated_us = $4"
+            " where tenant_id = $1 and id = $2 and not attributes @> $3::jsonb returning version",
+            tenant_id,
+            contact_id,
+            json_text(given[contact_id]),
+            rows[0].arrival.arrived_us,
+        )
+        if changed is not None:
+            data = {"contact": {"id": contact_id, "version": changed["version"]}}
+            entries.append(_entry(tenant_id, "contact.updated", contact_id, data, rows[0].arrival.arrived_us))
 
 
 async def _identities(
@@ -208,9 +313,10 @@ async def _find_conversations(
     connection: Connection, tenant_id: str, rows: list[_Row], entries: list[NewEntry]
 ) -> None:
     """Give every row the open conversation of its thread, or a new one; each is locked until the end."""
-    wanted: dict[tuple[str, str, str], _Row] = {}
+    await _place_rows(connection, tenant_id, rows)
+    wanted: dict[Place, _Row] = {}
     for row in rows:
-        wanted.setdefault(_place(row), row)
+        wanted.setdefault(row.place, row)
     places = sorted(wanted)
     columns = [[place[n] for place in places] for n in range(3)]
     found = {_row_place(one): one["id"] for one in await connection.fetch(_OPEN, tenant_id, *columns)}
@@ -218,9 +324,9 @@ async def _find_conversations(
     if missing:
         inserted = await connection.fetch(
             "insert into conversations (tenant_id, id, channel_id, contact_id, thread, subject, last_message_us,"
-            " created_us) select $1, id, channel_id, contact_id, thread, subject, at, at from unnest($2::text[],"
-            " $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])"
-            " c (id, channel_id, contact_id, thread, subject, at) on conflict do nothing"
+            " created_us, queue) select $1, id, channel_id, contact_id, thread, subject, at, at, queue from unnest($2::text[],"
+            " $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[])"
+            " c (id, channel_id, contact_id, thread, subject, at, queue) on conflict do nothing"
             " returning id, channel_id, contact_id, thread",
             tenant_id,
             [new_id("conv") for _ in missing],
@@ -229,6 +335,7 @@ async def _find_conversations(
             [place[2] for place in missing],
             [storable(wanted[place].arrival.message.subject) for place in missing],
             [wanted[place].arrival.arrived_us for place in missing],
+            [storable(wanted[place].arrival.queue) for place in missing],
         )
         for one in inserted:
             found[_row_place(one)] = one["id"]
@@ -246,14 +353,33 @@ async def _find_conversations(
                 _row_place(one): one["id"] for one in await connection.fetch(_OPEN, tenant_id, *columns)
             }
     for row in rows:
-        row.conversation_id = found[_place(row)]
+        row.conversation_id = found[row.place]
 
 
-def _place(row: _Row) -> tuple[str, str, str]:
-    return row.arrival.channel_id, row.contact_id, storable(row.arrival.message.thread)
+async def _place_rows(connection: Connection, tenant_id: str, rows: list[_Row]) -> None:
+    """Where each belongs: its own thread, or that of what it answers."""
+    for row in rows:
+        row.place = (row.arrival.channel_id, row.contact_id, storable(row.arrival.message.thread))
+    asking = [row for row in rows if _answers_something(row.arrival.message)]
+    if not asking:
+        return
+    other = await find_places(connection, tenant_id, [(row.place, row.arrival.message) for row in asking])
+    here = {_key(row): row for row in rows}
+    for n, row in enumerate(asking):
+        if n in other:
+            row.place = other[n]
+            continue
+        # What it answers may be in this very batch.
+        older = (here.get((row.arrival.channel_id, storable(one))) for one in older_ids(row.arrival.message))
+        if (first := next(filter(None, older), None)) is not None and first is not row:
+            row.place = first.place
 
 
-def _row_place(row: Any) -> tuple[str, str, str]:
+def _answers_something(message: Inbound) -> bool:
+    return bool(message.reference or message.reply_to or message.references)
+
+
+def _row_place(row: Any) -> Place:
     return row["channel_id"], row["contact_id"], row["thread"]
 
 
@@ -267,13 +393,14 @@ async def _insert_messages(
     said = [row.arrival.message for row in rows]
     inserted = await connection.fetch(
         "insert into messages (tenant_id, id, conversation_id, contact_id, channel_id, kind, direction, state,"
-        " provider_id, sender, recipient, content, text, reply_to, order_us, sent_us, created_us)"
+        " provider_id, sender, recipient, content, text, reply_to, order_us, sent_us, created_us, code, reason)"
         " select $1, id, conversation_id, contact_id, channel_id, 'message', 'in', 'received', provider_id,"
-        " sender::json, nullif(recipient, '')::json, content::json, text, reply_to, order_us, sent_us, created_us"
+        " sender::json, nullif(recipient, '')::json, content::json, text, reply_to, order_us, sent_us, created_us,"
+        " case when reason = '' then '' else 'partial' end, reason"
         " from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],"
-        " $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[])"
+        " $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[])"
         " m (id, conversation_id, contact_id, channel_id, provider_id, sender, recipient, content, text, reply_to,"
-        " order_us, sent_us, created_us)"
+        " order_us, sent_us, created_us, reason)"
         " on conflict (tenant_id, channel_id, provider_id) where direction = 'in' and provider_id <> '' do nothing"
         " returning id",
         tenant_id,
@@ -290,6 +417,7 @@ async def _insert_messages(
         [bigint(messaging.order_us(row.arrival.message.sent_us, row.arrival.arrived_us)) for row in rows],
         [bigint(one.sent_us) for one in said],
         [row.arrival.arrived_us for row in rows],
+        [_incomplete(row.arrival) for row in rows],
     )
     there = {one["id"] for one in inserted}
     fresh = []
@@ -297,8 +425,17 @@ async def _insert_messages(
         if message_id in there:
             row.message_id = message_id
             fresh.append(row)
-    if fresh:
-        await _move_conversations(connection, tenant_id, fresh, entries)
+    if not fresh:
+        return
+    kept = [
+        msgspec.structs.replace(file, message_id=row.message_id)
+        for row in fresh
+        for file in row.arrival.files
+    ]
+    if kept:
+        await attachments.insert(connection, tenant_id, kept)
+    await _take_back(connection, tenant_id, fresh)
+    await _move_conversations(connection, tenant_id, fresh, entries)
     for row in fresh:
         one = row.arrival.message
         data = {
@@ -314,6 +451,54 @@ async def _insert_messages(
         entries.append(
             _entry(tenant_id, "message.received", row.message_id, data, row.arrival.arrived_us, one.sent_us)
         )
+
+
+def _incomplete(arrival: Arrival) -> str:
+    return f"parts that never came: {', '.join(map(str, arrival.missing))}" if arrival.missing else ""
+
+
+async def _take_back(connection: Connection, tenant_id: str, fresh: list[_Row]) -> None:
+    """Messages that were taken back before they came: their words are shown to nobody."""
+    arrived = [(row.message_id, row.arrival.channel_id, storable(row.arrival.message.id)) for row in fresh]
+    gone = await changes.early_deletions(connection, tenant_id, arrived)
+    for row in fresh:
+        if row.message_id in gone:
+            row.arrival = msgspec.structs.replace(
+                row.arrival,
+                message=msgspec.structs.replace(row.arrival.message, content=changes.GONE, files=()),
+            )
+    if gone:
+        await connection.execute(
+            "update messages m set content = $3::json, text = '', deleted_us = w.at from unnest($2::text[], $4::bigint[])"
+            " w (id, at) where m.tenant_id = $1 and m.id = w.id",
+            tenant_id,
+            list(gone),
+            json_text(changes.GONE),
+            list(gone.values()),
+        )
+        await connection.execute(
+            "update attachments set state = 'refused', reason = 'deleted', source = null"
+            " where tenant_id = $1 and message_id = any($2)",
+            tenant_id,
+            list(gone),
+        )
+
+
+async def _hear_wishes(connection: Connection, tenant_id: str, rows: list[_Row]) -> list[NewEntry]:
+    """Opt-out words in new messages, with the message or not at all: one that is delivered again says nothing new."""
+    said: list[tuple[Preference, str, int]] = []
+    for row in rows:
+        message, arrival = row.arrival.message, row.arrival
+        if not row.message_id or not arrival.family or message.automatic:
+            continue
+        if (word := optout.wish(message.content)) is not None:
+            said.append(
+                (Preference(message.id, message.sender, word == "start"), arrival.family, arrival.arrived_us)
+            )
+    entries: list[NewEntry] = []
+    for wish, family, at_us in sorted(said, key=lambda one: (one[0].sender.kind, one[0].sender.value)):
+        entries += await receipts.wish(connection, tenant_id, wish, scope=family, now_us=at_us)
+    return entries
 
 
 async def _move_conversations(

@@ -17,23 +17,49 @@ from core.model import messaging
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
+from core.storage.learning import Lesson, learn
 from core.storage.texts import bigint, storable
 from irisx_sdk.messages import Preference, Status
+
+MOST_LOST_S = 600.0
+"""Seconds that one lost message counts for at most."""
+LOCKS = 1024
+"""Locks that the ids of all messages share: few enough for Postgres's table of locks, however many ids a batch has."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 async def write_statuses(
     db: Database, tenant_id: str, channel_id: str, statuses: Sequence[Status], *, received_us: int
-) -> int:
-    """Keep and apply receipts; how many of them moved a message. Raises the store's errors: then nothing is written."""
+) -> list[tuple[str, Status]]:
+    """Keep and apply receipts; those that moved a message, with its id. Raises the store's errors: then nothing is written."""
+    moved: list[tuple[str, Status]] = []
     async with db.tenant(tenant_id) as connection:
+        await hold(connection, channel_id, [storable(status.id) for status in statuses])
         fresh = await _keep(connection, tenant_id, channel_id, statuses, received_us)
         entries: list[NewEntry] = []
-        for status in fresh:
-            entries += await _apply(connection, tenant_id, channel_id, status, received_us)
+        # (in one order for everybody; those of one id stay in theirs)
+        for status in sorted(fresh, key=lambda one: one.id):
+            told = await _apply(connection, tenant_id, channel_id, status, received_us)
+            moved += [(entry.resource, status) for entry in told]
+            entries += told
         await append(connection, entries)
-    return len(entries)
+    return moved
+
+
+async def hold(connection: Connection, channel_id: str, provider_ids: Sequence[str]) -> None:
+    """Let nobody else write about these ids of a provider until this transaction ends. Take it before any row.
+
+    A receipt and the answer to the sending that it is about may be written at one moment. Without this neither would see
+    the other, and the receipt would wait for ever for a message that is there.
+    """
+    await connection.execute(
+        "select pg_advisory_xact_lock(key) from (select distinct hashtextextended($1 || ' ' || id, 7) % $3 as key"
+        " from unnest($2::text[]) id order by key) keys",
+        channel_id,
+        list(provider_ids),
+        LOCKS,
+    )
 
 
 async def adopt(
@@ -55,21 +81,53 @@ async def adopt(
 
 
 async def write_preferences(
-    db: Database, tenant_id: str, preferences: Sequence[Preference], *, scope: str, received_us: int
+    db: Database,
+    tenant_id: str,
+    channel_id: str,
+    preferences: Sequence[Preference],
+    *,
+    scope: str,
+    received_us: int,
 ) -> None:
-    """Somebody told the provider that they want no messages (a suppression of ``scope``), or want them again."""
+    """Somebody told the provider that they want no messages (a suppression of ``scope``), or want them again.
+
+    Each report counts once: replayed later, it would undo what they have said since.
+    """
     async with db.tenant(tenant_id) as connection:
-        for one in preferences:
-            await suppress(
-                connection,
+        entries: list[NewEntry] = []
+        for one in sorted(preferences, key=lambda each: (each.sender.kind, each.sender.value)):
+            done: str = await connection.execute(
+                "insert into preference_reports (tenant_id, channel_id, provider_id, allowed, received_us)"
+                " values ($1, $2, $3, $4, $5) on conflict do nothing",
                 tenant_id,
-                kind=one.sender.kind,
-                value=one.sender.value,
-                scope=scope,
-                on=not one.allowed,
-                source="provider",
-                now_us=received_us,
+                channel_id,
+                storable(one.id),
+                one.allowed,
+                received_us,
             )
+            if done.endswith(" 1"):
+                entries += await wish(connection, tenant_id, one, scope=scope, now_us=received_us)
+        await append(connection, entries)
+
+
+async def wish(
+    connection: Connection, tenant_id: str, said: Preference, *, scope: str, now_us: int
+) -> list[NewEntry]:
+    """Note what somebody wants; entries for the log of the caller's transaction.
+
+    A wish about one purpose (``marketing``) is a scope of its own; one to hear everything again ends those, too.
+    """
+    about = f"{scope}/{storable(said.purpose)}" if said.purpose else scope
+    return await _suppress(
+        connection,
+        tenant_id,
+        kind=said.sender.kind,
+        value=said.sender.value,
+        scope=about,
+        on=not said.allowed,
+        source="provider",
+        now_us=now_us,
+    )
 
 
 async def suppress(
@@ -85,6 +143,33 @@ async def suppress(
     reason: str = "",
 ) -> bool:
     """Begin or end a suppression; False when it is so already. In the caller's transaction, as its last statements."""
+    entries = await _suppress(
+        connection,
+        tenant_id,
+        kind=kind,
+        value=value,
+        scope=scope,
+        on=on,
+        source=source,
+        now_us=now_us,
+        reason=reason,
+    )
+    await append(connection, entries)
+    return bool(entries)
+
+
+async def _suppress(
+    connection: Connection,
+    tenant_id: str,
+    *,
+    kind: str,
+    value: str,
+    scope: str,
+    on: bool,
+    source: str,
+    now_us: int,
+    reason: str = "",
+) -> list[NewEntry]:
     value = storable(value).lower() if kind == "email" else storable(value)
     if on:
         done = await connection.execute(
@@ -100,13 +185,11 @@ async def suppress(
             storable(reason),
             now_us,
         )
-        if done.endswith(" 0"):
-            return False
-        ids = [suppression_id]
+        ids = [] if done.endswith(" 0") else [suppression_id]
     else:
         ended = await connection.fetch(
-            "update suppressions set removed_us = $5 where tenant_id = $1 and kind = $2 and value = $3 and scope = $4"
-            " and removed_us = 0 returning id",
+            "update suppressions set removed_us = $5 where tenant_id = $1 and kind = $2 and value = $3"
+            " and (scope = $4 or starts_with(scope, $4 || '/')) and removed_us = 0 returning id",
             tenant_id,
             kind,
             value,
@@ -114,15 +197,9 @@ async def suppress(
             now_us,
         )
         ids = [row["id"] for row in ended]
-        if not ids:
-            return False
     what = "suppression.created" if on else "suppression.removed"
     data = _encode({"suppression": {"kind": kind, "scope": scope, "source": source}})
-    await append(
-        connection,
-        [NewEntry(tenant_id=tenant_id, type=what, resource=i, data=data, occurred_us=now_us) for i in ids],
-    )
-    return True
+    return [NewEntry(tenant_id=tenant_id, type=what, resource=i, data=data, occurred_us=now_us) for i in ids]
 
 
 async def _keep(
@@ -227,7 +304,38 @@ async def _apply(
         _decimal(status.price),
         storable(status.currency)[:3],
     )
+    await _teach(connection, tenant_id, message_id, message["state"], state, now_us)
     return [_told(tenant_id, message_id, message, state, status, at_us)]
+
+
+async def _teach(
+    connection: Connection, tenant_id: str, message_id: str, before: str, state: str, now_us: int
+) -> None:
+    """A carrier's chance is that of arriving: what it took and did not deliver was no success."""
+    arrived = state in ("delivered", "read") and before not in ("delivered", "read")
+    lost = state in ("failed", "undelivered")
+    if not arrived and not lost:
+        return
+    row = await connection.fetchrow(
+        "select a.carrier_id, a.started_us, m.recipient ->> 'value' as value, m.recipient ->> 'kind' as kind"
+        " from attempts a join messages m on m.tenant_id = a.tenant_id and m.id = a.message_id"
+        " where a.tenant_id = $1 and a.message_id = $2 and a.carrier_id <> '' order by a.number desc limit 1",
+        tenant_id,
+        message_id,
+    )
+    if row is None:
+        return
+    digits = row["value"].lstrip("+") if row["kind"] == "phone" else ""
+    took_s = min(max((now_us - row["started_us"]) / 1e6, 0.0), MOST_LOST_S) if lost else 0.0
+    lesson = Lesson(
+        carrier_id=row["carrier_id"],
+        digits=digits,
+        outcome="undelivered" if lost else "delivered",
+        tries=0,
+        wins=-1 if lost else 0,
+        took_s=took_s,
+    )
+    await learn(connection, tenant_id, [lesson], now_us)
 
 
 def _decimal(text: str) -> Decimal | None:

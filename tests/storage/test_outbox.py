@@ -59,7 +59,8 @@ class Shop:
         await outbox.sent(self.db, one, number, Sent(ids), channel_id=self.channel, now_us=NOW)
 
     async def told(self, *statuses: Status) -> int:
-        return await receipts.write_statuses(self.db, self.tenant, self.channel, statuses, received_us=NOW)
+        moved = await receipts.write_statuses(self.db, self.tenant, self.channel, statuses, received_us=NOW)
+        return len(moved)
 
     async def state(self, message: str) -> str:
         async with self.db.reader(self.tenant) as connection:
@@ -249,9 +250,14 @@ def test_a_failed_part_fails_the_message() -> None:
 async def test_who_wants_no_messages_is_remembered_until_they_want_them_again(database_url: str) -> None:
     async with await Database.open(database_url) as db:
         shop = await Shop(db).open()
-        for allowed in (False, False, True, True, False):
+        for number, allowed in enumerate((False, False, True, True, False)):
             await receipts.write_preferences(
-                db, shop.tenant, [Preference("e1", ANN, allowed)], scope="sms", received_us=NOW
+                db,
+                shop.tenant,
+                shop.channel,
+                [Preference(f"e{number}", ANN, allowed)],
+                scope="sms",
+                received_us=NOW,
             )
         found = await shop.rows("select removed_us from suppressions order by created_us, removed_us desc")
         assert sorted(str(row["removed_us"]) for row in found) == ["0", str(NOW)]
