@@ -20,8 +20,9 @@ from core.storage.access_idempotency import Kept
 LOG = get_logger("idempotency")
 
 MAX_KEY = 255
-STILL_RUNS_S = 60.0
-"""After this time without an answer the process that ran the request is taken for dead."""
+STILL_RUNS_S = 20.0
+"""After this time without an answer the process that ran the request is taken for dead: no order takes longer than 15 s
+(`orders.DEADLINE_S`), and who repeats a request waits no longer than it must for the truth."""
 
 
 def check_key(text: str, *, required: bool) -> str:

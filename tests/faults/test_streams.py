@@ -123,7 +123,7 @@ def test_an_order_that_is_repeated_after_the_kill_of_the_api_is_carried_out_once
             scene.api.child.kill()
             scene.restart_api()
         placed = len(dialler.placed)
-        wait_until(lambda: len(dialler.placed) > placed, "calls are placed again", 20)
+        wait_until(lambda: len(dialler.placed) > placed, "calls are placed again", 45)
     finally:
         dialler.close()
     assert dialler.cuts >= 1
