@@ -7,11 +7,14 @@ export interface Notice {
   words: string;
   detail: string;
   requestId: string;
+  /** What takes it back, where it can be taken back. */
+  undo?: () => void;
 }
 
 /** Screen readers hear at most one polite announcement in this time; what comes in between is joined. */
 const QUIET_MS = 5_000;
 const SHOWN_MS = 6_000;
+const UNDO_MS = 12_000;
 
 class Notices {
   list = $state<Notice[]>([]);
@@ -31,6 +34,14 @@ class Notices {
 
   problem(words: string, problem: Problem): void {
     this.say(words, 'bad', [problem.detail || problem.title, problem.help].filter(Boolean).join(' '), problem.requestId);
+  }
+
+  /** Something was done that can be undone for as long as the notice is there. */
+  done(words: string, undo: () => void): void {
+    const notice: Notice = { id: this.#next++, tone: 'good', words, detail: '', requestId: '', undo };
+    this.list = [...this.list.slice(-3), notice];
+    this.announce(`${words}. Undo is offered`);
+    setTimeout(() => this.dismiss(notice.id), UNDO_MS);
   }
 
   dismiss(id: number): void {

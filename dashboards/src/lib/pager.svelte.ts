@@ -1,5 +1,5 @@
 /** A keyset list that is read page by page; what was read stays in place when a later page fails. */
-import { get, type ListPage } from './api/client';
+import { get, type ListPage, type Query } from './api/client';
 import { asProblem, type Problem } from './api/problem';
 
 export class Pager<T> {
@@ -10,11 +10,11 @@ export class Pager<T> {
   problem = $state.raw<Problem | null>(null);
   readAt = $state(0);
   #path: string;
-  #query: Record<string, string | number | boolean | undefined>;
+  #query: Query;
   #cursor: string | null = null;
   #round = 0;
 
-  constructor(path: string, query: Record<string, string | number | boolean | undefined> = {}) {
+  constructor(path: string, query: Query = {}) {
     this.#path = path;
     this.#query = query;
   }

@@ -8,9 +8,12 @@ import { clock } from '../clock.svelte';
 import { oneAtATime } from './one-at-a-time';
 import { Problem, asProblem, problemOf } from './problem';
 
+export type Query = Record<string, string | number | boolean | undefined | null | { readonly exactly: string }>;
+
 export interface Request {
   body?: unknown;
-  query?: Record<string, string | number | boolean | undefined | null>;
+  /** Empty values are left out, except those that ask for exactly nothing: `{ exactly: '' }`. */
+  query?: Query;
   /** For actions: the same key makes a repeat harmless. Made up when not given and the method is POST. */
   idempotencyKey?: string;
   /** The version that was looked at; the server refuses when it changed (412). */
@@ -37,6 +40,8 @@ export interface Identity {
 const SKEW_MS = 3_000;
 const EARLY_MS = 20_000;
 const LONGEST_REFRESH_MS = 10_000;
+/** A file on a slow line takes its time. */
+const LONG_MS = 300_000;
 
 let identity: Identity | null = null;
 let tenant = '';
@@ -87,7 +92,8 @@ export function address(path: string, query?: Request['query']): string {
   if (!query) return path;
   const out = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null && value !== '') out.set(name, String(value));
+    if (typeof value === 'object' && value !== null) out.set(name, value.exactly);
+    else if (value !== undefined && value !== null && value !== '') out.set(name, String(value));
   }
   const text = out.toString();
   return text ? `${path}?${text}` : path;
@@ -148,6 +154,34 @@ export const get = async <T>(path: string, request?: Request): Promise<T> => (aw
 export const post = async <T>(path: string, body: unknown = {}, request?: Request): Promise<T> => (await send<T>('POST', path, { ...request, body })).data;
 export const patch = async <T>(path: string, body: unknown, request?: Request): Promise<T> => (await send<T>('PATCH', path, { ...request, body })).data;
 export const remove = async <T>(path: string, request?: Request): Promise<T> => (await send<T>('DELETE', path, request)).data;
+
+/** The bytes of a file. Raises `Problem`. */
+export async function bytesOf(path: string): Promise<Blob> {
+  return (await raw('GET', path, {})).blob();
+}
+
+/** Sends a file as it is; the answer as JSON. Raises `Problem`. */
+export async function upload<T>(path: string, file: Blob, query: Query): Promise<T> {
+  return (await (await raw('POST', address(path, query), { body: file, headers: { 'content-type': file.type || 'application/octet-stream' } })).json()) as T;
+}
+
+/** A request whose body or answer is no JSON. */
+async function raw(method: string, path: string, init: { body?: Blob; headers?: Record<string, string> }): Promise<Response> {
+  const ask = (): Promise<Response> =>
+    fetch(path, {
+      method, credentials: 'same-origin', signal: AbortSignal.timeout(LONG_MS), ...(init.body ? { body: init.body } : {}),
+      headers: { ...init.headers, ...(identity ? { authorization: `Bearer ${identity.access_token}` } : {}), ...(tenant ? { tenant } : {}) }
+    });
+  try {
+    if (identity && identity.expiresAt - EARLY_MS < Date.now()) await refresh();
+    let response = await ask();
+    if (response.status === 401 && (await refresh())) response = await ask();
+    if (!response.ok) throw await problemOf(response);
+    return response;
+  } catch (error) {
+    throw asProblem(error);
+  }
+}
 
 export interface ListPage<T> {
   data: T[];

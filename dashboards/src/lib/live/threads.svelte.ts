@@ -153,6 +153,13 @@ class Threads {
     };
   }
 
+  /** These people's names are wanted; those that are known or being read already are not asked for again. */
+  meet(ids: readonly string[]): void {
+    const { shelf } = this.contacts.reader;
+    const fresh = [...new Set(ids)].filter((id) => id && !shelf.rows.has(id) && !shelf.wanted.has(id) && !shelf.asked.has(id) && !shelf.gone.has(id));
+    if (fresh.length) this.contacts.reader.hear(fresh.map((id) => [id, 0] as const));
+  }
+
   /** The timeline of a conversation, shared by all who show it. */
   follow(conversation: string): { timeline: Timeline; leave: () => void } {
     let entry = this.#timelines.get(conversation);

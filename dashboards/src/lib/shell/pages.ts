@@ -2,9 +2,12 @@
 import Activity from '@lucide/svelte/icons/activity';
 import FileClock from '@lucide/svelte/icons/file-clock';
 import HeartPulse from '@lucide/svelte/icons/heart-pulse';
+import Inbox from '@lucide/svelte/icons/inbox';
 import KeyRound from '@lucide/svelte/icons/key-round';
 import LayoutDashboard from '@lucide/svelte/icons/layout-dashboard';
+import MessagesSquare from '@lucide/svelte/icons/messages-square';
 import PhoneCall from '@lucide/svelte/icons/phone-call';
+import Plug from '@lucide/svelte/icons/plug';
 import Server from '@lucide/svelte/icons/server';
 import UsersRound from '@lucide/svelte/icons/users-round';
 import type { Component } from 'svelte';
@@ -19,15 +22,20 @@ export interface PageEntry {
   keywords: string;
   /** In the bottom bar of a phone, where there is room for four. */
   bar?: boolean;
+  /** Begins a new group in the rail. */
+  apart?: boolean;
 }
 
 export const PAGES: readonly PageEntry[] = [
-  { href: '/admin', words: 'Overview', short: 'Overview', letter: 'o', icon: LayoutDashboard, needs: 'calls:read', keywords: 'home start health', bar: true },
+  { href: '/inbox', words: 'Inbox', short: 'Inbox', letter: 'i', icon: Inbox, needs: 'conversations:read', keywords: 'messages conversations answer write', bar: true },
+  { href: '/admin', words: 'Overview', short: 'Overview', letter: 'o', apart: true, icon: LayoutDashboard, needs: 'calls:read', keywords: 'home start health', bar: true },
   { href: '/admin/calls', words: 'Live calls', short: 'Calls', letter: 'c', icon: PhoneCall, needs: 'calls:read', keywords: 'active channels now', bar: true },
   { href: '/admin/nodes', words: 'Switch nodes', short: 'Nodes', letter: 'n', icon: Server, needs: 'nodes:read', keywords: 'freeswitch servers drain', bar: true },
-  { href: '/admin/cdrs', words: 'Call records', short: 'Records', letter: 'r', icon: FileClock, needs: 'cdrs:read', keywords: 'cdr history past finished', bar: true },
+  { href: '/admin/cdrs', words: 'Call records', short: 'Records', letter: 'r', icon: FileClock, needs: 'cdrs:read', keywords: 'cdr history past finished' },
   { href: '/admin/conferences', words: 'Conferences', short: 'Rooms', letter: 'f', icon: UsersRound, needs: 'conferences:read', keywords: 'rooms members' },
-  { href: '/admin/events', words: 'Event log', short: 'Events', letter: 'e', icon: Activity, needs: 'events:read', keywords: 'numbered log stream' },
+  { href: '/admin/conversations', words: 'Conversations', short: 'Talks', letter: 'v', icon: MessagesSquare, needs: 'conversations:read', keywords: 'oversight search reassign bulk messages', apart: true },
+  { href: '/admin/channels', words: 'Channels', short: 'Channels', letter: 'h', icon: Plug, needs: 'channels:read', keywords: 'plugins accounts connect sms mail whatsapp slack telegram' },
+  { href: '/admin/events', words: 'Event log', short: 'Events', letter: 'e', apart: true, icon: Activity, needs: 'events:read', keywords: 'numbered log stream' },
   { href: '/admin/access', words: 'Access', short: 'Access', letter: 'a', icon: KeyRound, needs: 'users:read', keywords: 'users roles api keys sessions' },
   { href: '/status', words: 'Status', short: 'Status', letter: 's', icon: HeartPulse, needs: '', keywords: 'health components incidents' }
 ];
