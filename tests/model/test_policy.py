@@ -94,3 +94,13 @@ def test_codes_and_alarms_come_at_night_too() -> None:
 def test_quiet_hours_end_in_the_future_and_are_over_then(now: int) -> None:
     until = quiet_until(NIGHT, now)
     assert until == 0 or (until > now and quiet_until(NIGHT, until) == 0)
+
+
+def test_a_stop_of_marketing_stops_marketing_and_nothing_else() -> None:
+    stop = (Suppression("whatsapp/marketing", "provider", NOW),)
+    consents = (Consent("marketing", True, NOW),)
+    asked = {"channel": "whatsapp", "suppressions": stop, "consents": consents}
+    assert ask(**asked, purpose="marketing") == ("refuse", "opted_out")
+    for purpose in ("service", "transactional"):
+        assert ask(**asked, purpose=purpose) == ("send", "")
+    assert ask(**{**asked, "channel": "sms.twilio"}, purpose="marketing") == ("send", "")
