@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from api.http.answer import Answer, encode
 from api.http.ask import Ask
 from api.http.fields import parse_fields, trim
@@ -52,6 +54,20 @@ def versioned(ask: Ask[Any], thing: Versioned, status: int = 200) -> Answer:
     if not ask.query.fields:
         answer.etag = str(thing.version)
     return answer
+
+
+def tagged(ask: Ask[Any], body: bytes, status: int = 200) -> Answer:
+    """A single thing that is JSON already and has a ``version``: that is its ETag."""
+    answer = _trimmed(ask, body)
+    answer.status = status
+    if not ask.query.fields:
+        answer.etag = str(member(body, "version"))
+    return answer
+
+
+def member(body: bytes, name: str) -> Any:
+    """One member of a JSON object."""
+    return msgspec.json.decode(body, type=dict[str, Any])[name]
 
 
 def _trimmed(ask: Ask[Any], body: bytes) -> Answer:

@@ -10,6 +10,8 @@ from api.http.calls import calls
 from api.http.cdrs import cdrs
 from api.http.channels import channels
 from api.http.conferences import conferences
+from api.http.contact_details import contact_details
+from api.http.contacts import contacts
 from api.http.conversations import conversations
 from api.http.events import events
 from api.http.inbound import inbound
@@ -40,6 +42,8 @@ GROUPS: tuple[Group, ...] = (
     cdrs,
     channels,
     inbound,
+    contacts,
+    contact_details,
     conversations,
     messages,
     attachments,

@@ -44,11 +44,19 @@ def _document(columns: str, **more: str) -> str:
     return f"json_build_object({pairs})::text"
 
 
+_SLA = (
+    "(select json_build_object('policy', k.policy_id, 'first_reply_due_us', k.first_reply_due_us, 'next_reply_due_us',"
+    " k.next_reply_due_us, 'resolution_due_us', k.resolution_due_us, 'breached', k.breached) from conversation_clocks k"
+    " where k.tenant_id = conversations.tenant_id and k.conversation_id = conversations.id)"
+)
+CONVERSATION_TOLD = "id, contact_id, channel_id, state, assignee, unread, waiting_since_us, version"
+"""What the log says of a conversation."""
+
 CONVERSATIONS = Listing(
     "conversations",
     place="last_message_us",
     columns="id contact_id channel_id state priority queue assignee waiting_since_us last_message_us created_us unread",
-    document=_document(_CONVERSATION),
+    document=_document(_CONVERSATION, sla=_SLA),
 )
 CONVERSATIONS.columns["labels[]"] = "labels"
 MESSAGES = Listing(
@@ -57,6 +65,7 @@ MESSAGES = Listing(
     columns="id conversation_id contact_id channel_id kind direction state call_id created_us",
     document=_document(_MESSAGE, files=_FILES),
 )
+MESSAGE_DOCUMENT = MESSAGES.document
 
 
 async def list_conversations(
@@ -99,7 +108,7 @@ class _Is(msgspec.Struct, frozen=True):
 async def get_conversation(db: Database, tenant_id: str, conversation_id: str) -> bytes:
     """As JSON. Raises `NotFound`."""
     async with db.reader(tenant_id) as connection:
-        return await _read(connection, tenant_id, conversation_id)
+        return await read_conversation(connection, tenant_id, conversation_id)
 
 
 async def get_message(db: Database, tenant_id: str, message_id: str) -> bytes:
@@ -185,7 +194,7 @@ async def change(
             conversation_id,
             *(storable(value) if isinstance(value, str) else value for value in changes.values()),
         )
-        body = await _read(connection, tenant_id, conversation_id)
+        body = await read_conversation(connection, tenant_id, conversation_id)
         await _tell(connection, tenant_id, conversation_id, kind, actor, request_id)
     return body
 
@@ -226,7 +235,7 @@ async def assign(
             conversation_id,
             assignee,
         )
-        body = await _read(connection, tenant_id, conversation_id)
+        body = await read_conversation(connection, tenant_id, conversation_id)
         await _tell(connection, tenant_id, conversation_id, "conversation.assigned", actor, request_id)
     return body
 
@@ -241,9 +250,9 @@ class WayBack(msgspec.Struct, frozen=True):
 
 
 async def way_back(connection: Connection, tenant_id: str, conversation_id: str) -> WayBack:
-    """Raises `NotFound`. ``to`` is None when nobody has written here."""
+    """Raises `NotFound`. ``to`` is None when nobody has written here and it was not begun by us either."""
     row = await connection.fetchrow(
-        "select c.contact_id, c.channel_id, (select m.sender::text from messages m where m.tenant_id = c.tenant_id"
+        "select c.contact_id, c.channel_id, c.counterpart::text as counterpart, (select m.sender::text from messages m where m.tenant_id = c.tenant_id"
         " and m.conversation_id = c.id and m.direction = 'in' order by m.order_us desc, m.id desc limit 1) as sender"
         " from conversations c where c.tenant_id = $1 and c.id = $2 and c.merged_into is null",
         tenant_id,
@@ -251,7 +260,8 @@ async def way_back(connection: Connection, tenant_id: str, conversation_id: str)
     )
     if row is None:
         raise NotFound(f"there is no conversation {conversation_id}", code="no_such_conversation")
-    to = msgspec.json.decode(row["sender"], type=Address) if row["sender"] else None
+    said = row["sender"] or row["counterpart"]
+    to = msgspec.json.decode(said, type=Address) if said else None
     return WayBack(conversation_id, row["contact_id"], row["channel_id"], to)
 
 
@@ -312,9 +322,10 @@ async def wake_snoozed(db: Database, *, limit: int = 200) -> int:
     return len(rows)
 
 
-async def _read(connection: Connection, tenant_id: str, conversation_id: str) -> bytes:
+async def read_conversation(connection: Connection, tenant_id: str, conversation_id: str) -> bytes:
+    """As JSON, in the caller's transaction. Raises `NotFound`."""
     body: bytes | None = await connection.fetchval(
-        f"select convert_to({_document(_CONVERSATION)}, 'UTF8') from conversations"  # noqa: S608
+        f"select convert_to({CONVERSATIONS.document}, 'UTF8') from conversations"  # noqa: S608
         " where tenant_id = $1 and id = $2",
         tenant_id,
         conversation_id,
@@ -328,8 +339,7 @@ async def _tell(
     connection: Connection, tenant_id: str, conversation_id: str, kind: str, actor: str, request_id: str
 ) -> None:
     row = await connection.fetchrow(
-        "select id, contact_id, channel_id, state, assignee, unread, waiting_since_us, version from conversations"
-        " where tenant_id = $1 and id = $2",
+        f"select {CONVERSATION_TOLD} from conversations where tenant_id = $1 and id = $2",  # noqa: S608
         tenant_id,
         conversation_id,
     )

@@ -108,10 +108,20 @@ async def correspondence(api: Api, tenant: str) -> dict[str, str]:
     said = Inbound(f"SM-{tenant}", Address("phone", "+4930123", tenant), Text(f"hello {tenant}"))
     (stored,) = await write_inbound(api.database, tenant, [Arrival(account.id, said, now_us())])
     return {
+        **await people(api, tenant, stored.contact_id),
         "channel_id": account.id,
         "conversation_id": stored.conversation_id,
         "message_id": stored.message_id,
     }
+
+
+async def people(api: Api, tenant: str, contact_id: str) -> dict[str, str]:
+    """A contact with an address, into which another one was merged."""
+    key = await api.key(ADMIN, tenant)
+    other = await api.ask("POST", "/v1/contacts", key, {"name": f"Other {tenant}"})
+    merge = await api.ask("POST", "/v1/contacts/merge", key, {"kept": contact_id, "gone": other.json()["id"]})
+    (identity, *_) = merge.json()["contact"]["identities"]
+    return {"contact_id": contact_id, "identity_id": identity["id"], "merge_id": merge.json()["merge_id"]}
 
 
 def example(schema: dict[str, Any], ids: dict[str, str]) -> Any:
