@@ -16,13 +16,16 @@ from api.http.services import Services
 from core.access.passwords import Passwords
 from core.access.service import Access
 from core.access.tokens import NoSecret
+from core.attachments import Filing
 from core.bus import Bus
 from core.channels import Channels
 from core.config import ConfigError, Settings
 from core.conversations import Intake
 from core.errors import IrisxError, PeerError
+from core.hooks import Hooks
 from core.logs import get_logger
 from core.storage import access_idempotency, access_sessions
+from core.storage.blobs import open_blobs
 from core.storage.database import Database
 from irisx_sdk.loading import installed
 
@@ -59,7 +62,17 @@ async def open_services(
         raise ConfigError(str(exc)) from exc
     stack.callback(access.close)
     await access.start()
-    channels = Channels(database, Intake(database), installed().channels, secret=settings.secret)
+    found = installed()
+    hooks = Hooks(found.hooks)
+    stack.push_async_callback(hooks.aclose)
+    filing = Filing(open_blobs(settings), settings.secret, settings.attachments)
+    channels = Channels(
+        database,
+        Intake(database, filing, hooks),
+        found.channels,
+        secret=settings.secret,
+        local=settings.reaches_this_machine,
+    )
     stack.push_async_callback(channels.aclose)
     services = Services(
         settings=settings,

@@ -77,6 +77,17 @@ class Bridge:
         self._loop.call_soon_threadsafe(begin)
         return await trio.lowlevel.wait_task_rescheduled(abort)  # type: ignore[no-any-return]
 
+    def run_in_loop(self, fn: Callable[[*Ts], Awaitable[T]], *args: *Ts, limit_s: float) -> T:
+        """Run ``fn(*args)`` on the asyncio side and wait here, in a thread that is neither side's.
+
+        Raises `TimeoutError` after ``limit_s``, and what ``fn`` raises.
+        """
+
+        async def operate() -> T:
+            return await fn(*args)
+
+        return asyncio.run_coroutine_threadsafe(operate(), self._loop).result(limit_s)
+
 
 def _raise_cancelled_from_inside() -> NoReturn:
     raise RuntimeError("an asyncio operation was cancelled from its own side")

@@ -15,18 +15,22 @@ import trio
 from msgspec import Struct
 
 from core.aio import Bridge
+from core.attachments import Links
 from core.bus import Bus
 from core.channel_tools import open_tools
 from core.clock import now_us
 from core.cluster.lease import Lease
+from core.config import Settings
 from core.conversations import Intake, Source
 from core.errors import PeerError, RequestError
+from core.hooks import Hooks
 from core.logs import get_logger
 from core.outbox import Sender
 from core.storage import channels as store
 from core.storage.blobs import Blobs
 from core.storage.channels import ChannelRow
 from core.storage.database import Database
+from core.watchdog import CHARGE, Charge
 from irisx_sdk import Account, Channel, Misconfigured, Parsed, Tools
 
 LOG = get_logger("channels")
@@ -52,6 +56,12 @@ class Parts(Struct):
     blobs: Blobs
     tls: ssl.SSLContext
     channels: Mapping[str, Channel]
+    secret: str = ""
+    """The installation's: what is sealed is opened with it."""
+    webhook_networks: tuple[str, ...] = ()
+    """Private networks that webhooks may reach (`core.config.Settings.webhook_networks`)."""
+    settings: Settings = Settings()
+    hooks: Hooks | None = None
     public_url: str = ""
     """How providers reach our API; empty: they are told no address to report to."""
 
@@ -103,6 +113,7 @@ class ConnectedAccount:
 
     async def run(self) -> None:
         """Send and listen until `stop`."""
+        CHARGE.set(Charge(self.row.tenant_id, self.row.id, self.row.type))
         try:
             settings = msgspec.convert(self.row.settings, self._channel.Settings)
         except msgspec.ValidationError:
@@ -118,6 +129,8 @@ class ConnectedAccount:
                 tenant_id=self.row.tenant_id,
                 channel_id=self.row.id,
                 settings=settings,
+                local_allowed=parts.settings.reaches_this_machine,
+                links=Links(parts.secret, parts.public_url) if parts.public_url else None,
             ) as tools,
             trio.open_nursery() as nursery,
         ):
@@ -144,6 +157,7 @@ class ConnectedAccount:
                 account,
                 tools,
                 owner=parts.name,
+                before_send=parts.hooks.before_send if parts.hooks is not None else None,
                 blame=self._blame,
                 status_url=self._status_url,
             )

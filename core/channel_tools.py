@@ -2,14 +2,15 @@
 
 trio. A tenant chooses the addresses in an account's settings and providers name more of them, so every name is resolved
 here, private addresses are refused, and the connection goes to the very address that was looked at. The one exception
-is this machine itself, for an account whose own settings name it: that is how fake providers are reached.
+is this machine itself, where the operator allows it and an account's own settings name it: that is how fake providers are
+reached.
 """
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,12 +21,15 @@ import trio
 from msgspec import Struct
 
 from core.aio import Bridge
+from core.attachments import Links
 from core.clock import now_us
 from core.errors import NotFound, PeerError
 from core.storage import channels, sending
 from core.storage.blobs import Blobs
 from core.storage.database import Database
 from irisx_sdk import Misconfigured, NotSent, Refused, Tools
+
+Network = IPv4Network | IPv6Network
 
 CONNECT_S = 5.0
 ANSWER_S = 15.0
@@ -36,12 +40,16 @@ MOST_ADDRESSES = 4
 """Of one name, that are tried one after the other."""
 
 
-def may_reach(address: str, *, local: bool) -> bool:
-    """Whether connections may go there; ``local`` allows this machine, and still nothing else that is private."""
+def may_reach(address: str, *, local: bool, networks: Iterable[Network] = ()) -> bool:
+    """Whether connections may go there.
+
+    ``local`` allows this machine, ``networks`` those of an operator's setting, and still nothing else that is private.
+    """
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
-    return (ip.is_global and not ip.is_multicast) or (local and ip.is_loopback)
+    public = ip.is_global and not ip.is_multicast
+    return public or (local and ip.is_loopback) or any(ip in network for network in networks)
 
 
 def names_this_machine(settings: Struct) -> bool:
@@ -60,26 +68,31 @@ def names_this_machine(settings: Struct) -> bool:
     return False
 
 
-async def addresses_of(host: str, port: int, *, local: bool) -> list[str]:
+async def addresses_of(host: str, port: int, *, local: bool, networks: Iterable[Network] = ()) -> list[str]:
     """Where ``host`` is, without what may not be reached. Raises `OSError` for no such name, `Misconfigured` for none left."""
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
         raise OSError("that is no name of a host") from None
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
-    allowed = [one for one in addresses if may_reach(one, local=local)]
+    allowed = [one for one in addresses if may_reach(one, local=local, networks=networks)]
     if not allowed:
         raise Misconfigured(
-            "this address is in a private network, where channels may not go", code="private_address"
+            "this address is in a private network, which may not be reached from here", code="private_address"
         )
     return allowed[:MOST_ADDRESSES]
+
+
+class UnknownName(httpcore.ConnectError):
+    """No such host."""
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
     """Connections of one client. (TLS still checks the certificate against the name, not the address.)"""
 
-    def __init__(self, local: bool) -> None:
+    def __init__(self, local: bool, networks: Sequence[Network]) -> None:
         self._local = local
+        self._networks = networks
         self._inner = httpcore.TrioBackend()
 
     async def connect_tcp(
@@ -93,11 +106,11 @@ class _Backend(httpcore.AsyncNetworkBackend):
         limit = CONNECT_S if timeout is None else timeout
         try:
             with trio.fail_after(limit):
-                addresses = await addresses_of(host, port, local=self._local)
+                addresses = await addresses_of(host, port, local=self._local, networks=self._networks)
         except trio.TooSlowError:
             raise httpcore.ConnectTimeout("its name was not resolved in time") from None
         except OSError:
-            raise httpcore.ConnectError("its name is not known") from None
+            raise UnknownName("its name is not known") from None
         failed: Exception = httpcore.ConnectError("no address")
         for address in addresses:
             try:
@@ -112,17 +125,24 @@ class _Backend(httpcore.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
-class _Transport(httpx.AsyncHTTPTransport):
+class CheckedTransport(httpx.AsyncHTTPTransport):
     """httpx's own, over `_Backend`: httpx has no argument for it."""
 
-    def __init__(self, context: ssl.SSLContext, *, local: bool) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        local: bool = False,
+        networks: Sequence[Network] = (),
+        connections: int = CONNECTIONS,
+    ) -> None:
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS // 4,
+            max_connections=connections,
+            max_keepalive_connections=connections // 4,
             keepalive_expiry=30.0,
-            network_backend=_Backend(local),
+            network_backend=_Backend(local, networks),
         )
 
 
@@ -136,9 +156,15 @@ async def open_tools(
     tenant_id: str,
     channel_id: str,
     settings: Struct,
+    local_allowed: bool = False,
+    links: Links | None = None,
 ) -> AsyncIterator[Tools]:
-    """The tools of one account, while the block lasts."""
-    local = names_this_machine(settings)
+    """The tools of one account, while the block lasts.
+
+    ``local_allowed``: the operator lets accounts reach this machine when their own settings name it
+    (`core.config.Settings.reaches_this_machine`).
+    """
+    local = local_allowed and names_this_machine(settings)
 
     async def read_file(file_id: str) -> bytes:
         try:
@@ -155,6 +181,14 @@ async def open_tools(
     async def save(place: bytes) -> None:
         await bridge.run(channels.save_place, db, tenant_id, channel_id, place)
 
+    async def file_url(file_id: str) -> str:
+        address = links.address(file_id, now_us=now_us()) if links is not None else ""
+        if not address:
+            raise Refused(
+                "this provider gets files by a public address, and the platform has none", code="file address"
+            )
+        return address
+
     async def reach(host: str, port: int) -> str:
         try:
             with trio.fail_after(CONNECT_S):
@@ -163,9 +197,9 @@ async def open_tools(
             raise NotSent("the name of the provider's host was not resolved", code="no_such_host") from None
 
     async with httpx.AsyncClient(
-        transport=_Transport(context, local=local),
+        transport=CheckedTransport(context, local=local),
         timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S, pool=CONNECT_S),
         follow_redirects=False,
         trust_env=False,
     ) as http:
-        yield Tools(http, read_file, now_us, load, save, reach=reach)
+        yield Tools(http, read_file, now_us, load, save, file_url=file_url, reach=reach)

@@ -6,8 +6,9 @@ and when all threads are gone webhooks are refused with a reason, while everythi
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -35,6 +36,11 @@ MAX_KEY_BYTES = 1 << 20
 MOST_KEYS = 3
 """Published documents that one webhook may need (a configuration, its keys, a certificate)."""
 KEEP_UNREAD_BYTES = 64 * 1024
+LARGE = 1 << 20
+"""Bytes of a body from which on few are in memory at once."""
+LARGE_AT_ONCE = 3
+"""A mail of 25 MB takes some 150 MB while it is read: its base64, the mail, its parts."""
+LARGE_WAIT_S = 10.0
 
 
 class Forged(RequestError):
@@ -42,6 +48,11 @@ class Forged(RequestError):
 
     status_hint = 401
     code = "bad_signature"
+
+    def __init__(self, detail: str, *, challenge: str = "") -> None:
+        super().__init__(detail)
+        self.challenge = challenge
+        """How the provider may prove itself (``Basic``), when it waits to be asked."""
 
 
 class Unreadable(RequestError):
@@ -89,17 +100,36 @@ class Channels:
         *,
         secret: str,
         http: httpx.AsyncClient | None = None,
+        local: bool = False,
     ) -> None:
+        """``local``: keys may be published on this machine, too (`core.config.Settings.reaches_this_machine`)."""
         self.known = channels
         """Every installed channel by its name."""
         self._db = db
         self._intake = intake
         self._secret = secret
+        self._local = local
         self._http = http or httpx.AsyncClient(timeout=5.0, follow_redirects=False)
         self._opened: dict[str, tuple[float, Opened | None]] = {}
         self._keys: dict[str, tuple[float, bytes]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
         self._stuck = 0
+        self._room = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    @asynccontextmanager
+    async def room_for(self, size: int | None) -> AsyncIterator[None]:
+        """Memory for a body of ``size`` bytes (None: nobody told). Raises `Unavailable` when too many large ones wait."""
+        if size is not None and size <= LARGE:
+            yield
+            return
+        try:
+            await asyncio.wait_for(self._room.acquire(), LARGE_WAIT_S)
+        except TimeoutError:
+            raise Unavailable("too many large webhooks at once", code="busy") from None
+        try:
+            yield
+        finally:
+            self._room.release()
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -157,7 +187,7 @@ class Channels:
         try:
             parsed = await self._parse(opened, request)
         except BadSignature as exc:
-            raise Forged(str(exc)) from None
+            raise Forged(str(exc), challenge=exc.challenge) from None
         except Malformed as exc:
             await self._keep(opened, request, str(exc))
             raise Unreadable(str(exc)) from None
@@ -210,7 +240,8 @@ class Channels:
 
     async def _fetch(self, wanted: NeedsKey) -> bytes:
         """A document that a provider publishes."""
-        if not wanted.url.startswith(("https://", "http://127.0.0.1:")):
+        allowed = ("https://", "http://127.0.0.1:") if self._local else ("https://",)
+        if not wanted.url.startswith(allowed):
             raise ChannelFailed("a published key must be fetched over https")
         try:
             async with self._http.stream("GET", wanted.url) as answer:

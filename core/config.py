@@ -71,6 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Other sites' origins (``https://desk.example``) whose pages may use the API from a browser."""
     proxies: tuple[str, ...] = ()
     """Networks (``10.0.0.0/8``) whose ``X-Forwarded-…`` headers are believed."""
+    webhook_networks: tuple[str, ...] = ()
+    """Private networks (``10.1.0.0/16``) that tenants' webhooks may reach nevertheless."""
     log_level: str = "info"
     log_format: str = "auto"
     """``console``, ``json``, or ``auto``: console when the output is a terminal."""
@@ -107,7 +109,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             listen=text("IRISX_LISTEN", "127.0.0.1:8080"),
             public_url=_url(text("IRISX_PUBLIC_URL"), "IRISX_PUBLIC_URL", ("http", "https")).rstrip("/"),
             cors_origins=_origins(text("IRISX_CORS_ORIGINS")),
-            proxies=_networks(text("IRISX_PROXIES")),
+            proxies=_networks(text("IRISX_PROXIES"), "IRISX_PROXIES"),
+            webhook_networks=_networks(text("IRISX_WEBHOOK_NETWORKS"), "IRISX_WEBHOOK_NETWORKS"),
             log_level=_one_of(text("IRISX_LOG_LEVEL", "info"), "IRISX_LOG_LEVEL", LOG_LEVELS),
             log_format=_one_of(text("IRISX_LOG_FORMAT", "auto"), "IRISX_LOG_FORMAT", LOG_FORMATS),
             events_days=_days(text("IRISX_EVENTS_DAYS", "7"), "IRISX_EVENTS_DAYS", least=7),
@@ -148,6 +151,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "IRISX_PUBLIC_URL": self.public_url,
             "IRISX_CORS_ORIGINS": " ".join(self.cors_origins),
             "IRISX_PROXIES": " ".join(self.proxies),
+            "IRISX_WEBHOOK_NETWORKS": " ".join(self.webhook_networks),
             "IRISX_LOG_LEVEL": self.log_level,
             "IRISX_LOG_FORMAT": self.log_format,
             "IRISX_EVENTS_DAYS": str(self.events_days),
@@ -294,13 +298,13 @@ def _origins(value: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _networks(value: str) -> tuple[str, ...]:
+def _networks(value: str, variable: str) -> tuple[str, ...]:
     found = value.replace(",", " ").split()
     for network in found:
         try:
             ip_network(network, strict=False)
         except ValueError as exc:
-            raise ConfigError(f"IRISX_PROXIES must hold networks such as 10.0.0.0/8, not {network}") from exc
+            raise ConfigError(f"{variable} must hold networks such as 10.0.0.0/8, not {network}") from exc
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ from api.http.ask import Ask
 from api.http.channels import CHANNEL
 from api.http.operation import PUBLIC, Group
 from api.http.problem import Invalid, Refused
+from core.channels import Forged
 from core.clock import now_us
 from irisx_sdk import Request
 
@@ -55,15 +56,22 @@ async def prove_webhook(ask: Ask[None]) -> Answer:
 async def _receive(ask: Ask[None]) -> Answer:
     receive, send = ask.transport
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in ask.scope["headers"]}
-    body = await _body(headers.get("content-length", ""), receive)
-    request = Request(
-        method=ask.scope["method"],
-        url=_url(ask, headers),
-        headers=headers,
-        body=body,
-        received_us=now_us(),
-    )
-    reply = await ask.services.channels.receive(ask.path["channel_id"], request)
+    declared = headers.get("content-length", "0" if ask.scope["method"] == "GET" else "")
+    try:
+        async with ask.services.channels.room_for(int(declared) if declared.isdigit() else None):
+            request = Request(
+                method=ask.scope["method"],
+                url=_url(ask, headers),
+                headers=headers,
+                body=await _body(declared, receive),
+                received_us=now_us(),
+            )
+            reply = await ask.services.channels.receive(ask.path["channel_id"], request)
+    except Forged as exc:
+        if not exc.challenge:
+            raise
+        asks = [("www-authenticate", f'{exc.challenge} realm="irisx"')]
+        raise Refused(401, exc.code, exc.detail, headers=asks) from None
     told = [
         (b"content-type", reply.media_type.encode()),
         (b"content-length", b"%d" % len(reply.body)),

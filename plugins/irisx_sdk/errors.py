@@ -41,7 +41,14 @@ class OutcomeUnknown(ChannelError):
 
 
 class BadSignature(ChannelError):
-    """A webhook that is not from the provider, or too old to be believed. Answered 401, and nothing is stored."""
+    """A webhook that is not from the provider, or too old to be believed. Answered 401, and nothing is stored.
+
+    ``challenge`` (``Basic``) goes into ``WWW-Authenticate``: some providers send a password only when they are asked.
+    """
+
+    def __init__(self, text: str, *, code: str = "", challenge: str = "") -> None:
+        super().__init__(text, code=code)
+        self.challenge = challenge
 
 
 class Malformed(ChannelError):

@@ -90,6 +90,7 @@ async def belongings(api: Api, name: str) -> Belongings:
         "key_id": made.json()["key"]["id"],
         "session_id": sessions.json()["data"][0]["id"],
         **await correspondence(api, tenant),
+        "attachment_id": (await upload(api, own.key, tenant))["id"],
     }
     return own
 
@@ -122,6 +123,15 @@ async def people(api: Api, tenant: str, contact_id: str) -> dict[str, str]:
     merge = await api.ask("POST", "/v1/contacts/merge", key, {"kept": contact_id, "gone": other.json()["id"]})
     (identity, *_) = merge.json()["contact"]["identities"]
     return {"contact_id": contact_id, "identity_id": identity["id"], "merge_id": merge.json()["merge_id"]}
+
+
+async def upload(api: Api, key: str, name: str) -> dict[str, Any]:
+    """A file that is to be sent."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "text/plain"}
+    answer = await api.http.post("/v1/attachments", params={"name": name}, content=b"hello", headers=headers)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def example(schema: dict[str, Any], ids: dict[str, str]) -> Any:

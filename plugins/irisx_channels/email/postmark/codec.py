@@ -156,7 +156,9 @@ def _prove(settings: Settings, request: Request) -> None:
         user = password = ""
     right = hmac.compare_digest(password.encode(), settings.webhook_password.encode())
     if kind.lower() != "basic" or not settings.webhook_password or user != settings.webhook_user or not right:
-        raise BadSignature("called without the user and password of this account's webhook")
+        raise BadSignature(
+            "called without the user and password of this account's webhook", challenge="Basic"
+        )
 
 
 def parse(account: Account, request: Request) -> Parsed:

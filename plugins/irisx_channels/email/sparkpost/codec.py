@@ -147,7 +147,9 @@ def _prove(settings: Settings, request: Request) -> None:
         except (binascii.Error, UnicodeError, ValueError):
             token = ""
     if not settings.webhook_token or not hmac.compare_digest(token.encode(), settings.webhook_token.encode()):
-        raise BadSignature("called without the password or token of this account's webhook")
+        raise BadSignature(
+            "called without the password or token of this account's webhook", challenge="Basic"
+        )
 
 
 def parse(account: Account, request: Request) -> Parsed:

@@ -133,7 +133,9 @@ def verify(settings: Settings, request: Request) -> None:
     kind, _, rest = reading.header(request, "authorization").partition(" ")
     given = f"{kind.lower()} {rest.strip()}".encode("utf-8", "replace")
     if not settings.callback_password or not hmac.compare_digest(given, expected):
-        raise BadSignature("without the callback user and password of this account's application")
+        raise BadSignature(
+            "without the callback user and password of this account's application", challenge="Basic"
+        )
 
 
 def parse(account: Account, request: Request) -> Parsed:

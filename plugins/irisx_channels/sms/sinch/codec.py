@@ -152,7 +152,10 @@ def verify(settings: Settings, request: Request) -> None:
     kind, _, rest = reading.header(request, "authorization").partition(" ")
     basic = f"{kind.lower()} {rest.strip()}".encode("utf-8", "replace")
     if not settings.callback_password or not hmac.compare_digest(basic, b"basic " + base64.b64encode(pair)):
-        raise BadSignature("neither signed with this account's webhook secret nor with its callback password")
+        raise BadSignature(
+            "neither signed with this account's webhook secret nor with its callback password",
+            challenge="Basic" if settings.callback_password else "",
+        )
 
 
 def parse(account: Account, request: Request) -> Parsed:
