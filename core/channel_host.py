@@ -1,4 +1,4 @@
-"""The channel host: the process that sends what waits and holds the connections that channels listen on.
+"""The channel host: the process that sends what waits, holds the connections that channels listen on, delivers webhooks.
 
 One trio run, one extra thread for asyncio (`core.aio`). It follows the accounts in the store within `LOOK_S`: each has
 its tasks (`core.channel_account`), and what one channel does concerns no other. Any number of hosts share the work:
@@ -17,22 +17,29 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
+import pluggy
 import trio
 
-from core.aio import Inbox, open_bridge
+from core import attachment_fetch, gathering, heap
+from core.aio import Bridge, Inbox, open_bridge
+from core.attachments import Filing
 from core.bus import HOSTS, Bus
 from core.channel_account import ConnectedAccount, Parts
 from core.clock import now_us
 from core.config import Settings
 from core.conversations import Intake
 from core.errors import PeerError
+from core.hooks import Hooks
 from core.logs import get_logger, set_up
+from core.model.sending import recognises
 from core.outbox import sweep
 from core.storage import channels as store
-from core.storage import conversations
+from core.storage import conversations, pauses
 from core.storage.blobs import open_blobs
 from core.storage.channels import ChannelRow
 from core.storage.database import Database
+from core.watchdog import Charge, Watchdog
+from core.webhooks import Webhooks
 from irisx_sdk import Channel
 
 LOG = get_logger("channels")
@@ -49,19 +56,28 @@ RINGS = 10_000
 """Hints that wait to be heard; what does not fit is found by looking."""
 FIRST_RETRY_S = 0.2
 MAX_RETRY_S = 5.0
+SET_ASIDE_S = 3.0
 
 
-def run(settings: Settings, channels: Mapping[str, Channel]) -> None:
-    """Run a channel host until SIGTERM or SIGINT; then finish what is under way and return."""
+def run(
+    settings: Settings, channels: Mapping[str, Channel], plugins: pluggy.PluginManager | None = None
+) -> None:
+    """Run a channel host until SIGTERM or SIGINT; then finish what is under way and return.
+
+    ``plugins`` holds the hooks of those that are installed.
+    """
     set_up(process="channels", level=settings.log_level, form=settings.log_format)
-    trio.run(_until_told, settings, channels, strict_exception_groups=True)
+    heap.settle()
+    trio.run(_until_told, settings, channels, plugins, strict_exception_groups=True)
 
 
-async def _until_told(settings: Settings, channels: Mapping[str, Channel]) -> None:
+async def _until_told(
+    settings: Settings, channels: Mapping[str, Channel], plugins: pluggy.PluginManager | None
+) -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_hear_signals, stop, nursery.cancel_scope)
-        await serve(settings, channels, stop)
+        await serve(settings, channels, stop, plugins=plugins)
         nursery.cancel_scope.cancel()
 
 
@@ -76,7 +92,12 @@ async def _hear_signals(stop: trio.Event, scope: trio.CancelScope) -> None:
 
 
 async def serve(
-    settings: Settings, channels: Mapping[str, Channel], stop: trio.Event, *, name: str = ""
+    settings: Settings,
+    channels: Mapping[str, Channel],
+    stop: trio.Event,
+    *,
+    name: str = "",
+    plugins: pluggy.PluginManager | None = None,
 ) -> None:
     """Everything a channel host does, until ``stop``. Being cancelled is its death: what was being sent is unknown."""
     name = name or f"chh-{socket.gethostname()}-{secrets.token_hex(3)}"
@@ -90,12 +111,42 @@ async def serve(
         bus = await bridge.run(Bus.open, settings.redis_url)
         stack.push_async_callback(_aclose, partial(bridge.run, bus.aclose))
         db.show = bus.publish
-        tls = ssl.create_default_context()
+        tls, blobs = ssl.create_default_context(), open_blobs(settings)
+        hooks = await bridge.run(_hooks, plugins)
+        stack.push_async_callback(_aclose, partial(bridge.run, hooks.aclose))
         parts = Parts(
-            name, bridge, bus, db, Intake(db), open_blobs(settings), tls, channels, settings.public_url
+            name,
+            bridge,
+            bus,
+            db,
+            Intake(db, Filing(blobs, settings.secret, settings.attachments), hooks),
+            blobs,
+            tls,
+            channels,
+            settings=settings,
+            hooks=hooks,
+            secret=settings.secret,
+            webhook_networks=settings.webhook_networks,
+            public_url=settings.public_url,
         )
         LOG.info("channel host started", name=name, pid=os.getpid(), channels=len(channels))
-        await _Host(parts, settings.secret).run(stop)
+        with Watchdog(partial(_set_aside, bridge, db)):
+            await _Host(parts, settings.secret).run(stop)
+
+
+async def _hooks(plugins: pluggy.PluginManager | None) -> Hooks:
+    return Hooks(plugins)
+
+
+def _set_aside(bridge: Bridge, db: Database, charge: Charge) -> None:
+    """In the watching thread: the other one, asyncio's, still lives."""
+    try:
+        act = partial(pauses.pause, now_us=now_us())
+        bridge.run_in_loop(
+            act, db, charge.tenant_id, charge.channel_id, "blocked_its_host", limit_s=SET_ASIDE_S
+        )
+    except Exception as exc:  # noqa: BLE001 - the process ends in any case
+        LOG.error("an account could not be set aside", channel=charge.channel_id, error=type(exc).__name__)
 
 
 async def _aclose(close: Callable[[], Awaitable[None]]) -> None:
@@ -123,6 +174,7 @@ class _Host:
     def __init__(self, parts: Parts, secret: str) -> None:
         self._parts = parts
         self._secret = secret
+        self._webhooks = Webhooks(parts)
         self._served: dict[str, ConnectedAccount] = {}
         self._types: dict[str, str] = {}
         self._looked = trio.Event()
@@ -136,6 +188,9 @@ class _Host:
                 chores.start_soon(self._hear_rings)
                 chores.start_soon(self._sweep)
                 chores.start_soon(self._wake_snoozed)
+                chores.start_soon(attachment_fetch.run, self._parts)
+                chores.start_soon(gathering.run, self._parts)
+                chores.start_soon(self._webhooks.run)
                 chores.start_soon(self._show_presence)
                 await stop.wait()
                 chores.cancel_scope.cancel()
@@ -149,17 +204,24 @@ class _Host:
                 rows = await self._parts.bridge.run(
                     partial(store.all_channels, secret=self._secret), self._parts.db
                 )
+                paused = await self._parts.bridge.run(partial(pauses.paused, now_us=now_us()), self._parts.db)
             except PeerError as exc:
                 LOG.warning("the accounts are not to be had now", error=exc.code)
             else:
-                self._follow(accounts, rows)
+                self._follow(accounts, rows, paused)
                 self._looked.set()
             await trio.sleep(LOOK_S * random.uniform(0.8, 1.0))
 
-    def _follow(self, accounts: trio.Nursery, rows: Iterable[ChannelRow]) -> None:
+    def _follow(
+        self, accounts: trio.Nursery, rows: Iterable[ChannelRow], paused: frozenset[str] = frozenset()
+    ) -> None:
         rows = list(rows)
         self._types = {row.id: row.type for row in rows}
-        wanted = {row.id: row for row in rows if row.state == "active" and row.type in self._parts.channels}
+        wanted = {
+            row.id: row
+            for row in rows
+            if row.state == "active" and row.type in self._parts.channels and row.id not in paused
+        }
         for channel_id, served in list(self._served.items()):
             row = wanted.get(channel_id)
             if row is None or not served.same_as(row):
@@ -195,11 +257,12 @@ class _Host:
     async def _sweep(self) -> None:
         # (not before the accounts are known: what they can decides what becomes of a message)
         await self._looked.wait()
-        await sweep(self._parts.bridge, self._parts.db, self._is_idempotent)
+        await sweep(self._parts.bridge, self._parts.db, self._recognises)
 
-    def _is_idempotent(self, channel_id: str) -> bool:
+    def _recognises(self, channel_id: str, first_us: int) -> bool:
+        """Whether the account's provider would know a repetition of what it was given first then."""
         channel = self._parts.channels.get(self._types.get(channel_id, ""))
-        return channel is not None and channel.capabilities.idempotent
+        return channel is not None and recognises(channel.capabilities, first_us, now_us())
 
     async def _wake_snoozed(self) -> None:
         while True:
@@ -220,6 +283,7 @@ class _Host:
                 "started_us": self._started_us,
                 "accounts": len(self._served),
                 "listens": sorted(key for key, one in self._served.items() if one.listening),
+                "webhooks": self._webhooks.statistics(),
             }
             shown = partial(bus.present, self._parts.name, msgspec.json.encode(said), kind=HOSTS)
             await self._parts.bridge.run(shown)
