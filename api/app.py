@@ -32,6 +32,7 @@ from api.http.starting import answer_for_now
 from api.http.stream_ws import StreamSocket
 from api.http.table import OPERATIONS
 from api.opening import Limits, end, open_services
+from core import heap
 from core.access.passwords import Passwords
 from core.config import ConfigError, Settings
 from core.errors import InternalError, IrisxError, NotFound, PeerError, Unavailable
@@ -238,6 +239,7 @@ def serve(settings: Settings) -> None:
     host, port = settings.listen_address()
     application = create_app(settings)
     server = server_of(application, host=host, port=port)
+    heap.settle()
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

@@ -1,7 +1,7 @@
 """What our path adds to a call command: HTTP, bus, controller and back, against the same command on a raw socket.
 
 The command is ``uuid_send_dtmf`` on a live call: quick on the switch, and its effect needs no waiting. Measured idle and
-while ``--events`` events a second arrive from other calls.
+while ``--events`` events a second arrive from other calls. Both clients are bare sockets (`bench.raw`).
 """
 
 import tempfile
@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.raw import RawHttp, raw_esl
 from bench.report import Figure, arguments, percentile, report
-from bench.stack import Stack, owned, raw_esl, rows, wait_until
+from bench.stack import Stack, owned, rows, wait_until
 
 EVENTS_A_CALL = 5
 """CREATE, ANSWER, HANGUP, HANGUP_COMPLETE and DESTROY: what a simple call sends of what a controller asks for."""
@@ -31,10 +32,12 @@ def main() -> None:
         call = api.get("/v1/calls", limit=1)["data"][0]
         leg = call["legs"][0]["uuid"]
 
+        http = RawHttp(api.url, api.token)
+
         def ours() -> None:
-            answer = api.post(f"/v1/calls/{call['id']}/dtmf", digits="5")
-            if answer.status_code != 200:
-                raise RuntimeError(f"{answer.status_code}: {answer.text}")
+            status, answer = http.post(f"/v1/calls/{call['id']}/dtmf", digits="5")
+            if status != 200:
+                raise RuntimeError(f"{status}: {answer.decode()}")
 
         for load, name in ((0, "idle"), (given.events, f"{given.events} events/s")):
             if load:

@@ -12,14 +12,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
 import httpx
 
 from bench.ear import PASSWORD
+from bench.raw import raw_esl
 from bench.servers import Servers
 from core.clock import monotonic
 
@@ -294,45 +294,6 @@ def wait_until(
             raise TimeoutError(f"not within {within_s:g} s: {what}")
         time.sleep(every_s)
     return monotonic() - began
-
-
-@contextmanager
-def raw_esl(port: int) -> Iterator[Any]:
-    """An authenticated Event Socket connection without any of our code; yields ``ask(line) -> body``."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        data = bytearray()
-
-        def frame() -> tuple[bytes, bytes]:
-            while b"\n\n" not in data:
-                data.extend(_some(peer))
-            head, _, _ = bytes(data).partition(b"\n\n")
-            length = 0
-            for line in head.split(b"\n"):
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.partition(b":")[2])
-            while len(data) < len(head) + 2 + length:
-                data.extend(_some(peer))
-            body = bytes(data[len(head) + 2 : len(head) + 2 + length])
-            del data[: len(head) + 2 + length]
-            return head, body
-
-        def ask(line: str) -> str:
-            peer.sendall(f"api {line}\n\n".encode())
-            return frame()[1].decode()
-
-        frame()
-        peer.sendall(f"auth {PASSWORD}\n\n".encode())
-        if b"+OK" not in frame()[0]:
-            raise RuntimeError("the switch refused us")
-        yield ask
-
-
-def _some(peer: socket.socket) -> bytes:
-    data = peer.recv(262144)
-    if not data:
-        raise ConnectionError("the switch closed the connection")
-    return data
 
 
 def rows(url: str, *statements: str) -> list[list[Any]]:

@@ -10,6 +10,7 @@ once for any number of items.
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +25,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 START_DEADLINE_S = 10.0
+SWITCH_S = 0.0005
+"""How long one of the two threads may keep the interpreter while the other one has something to do. Python's 5 ms would be
+most of an order's time; a switch costs some microseconds."""
 
 
 class Bridge:
@@ -139,6 +143,7 @@ class Inbox(Generic[T]):
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[Bridge]:
     """Start the asyncio thread; leaving the block stops its loop and joins the thread."""
+    sys.setswitchinterval(SWITCH_S)
     ready: list[asyncio.AbstractEventLoop] = []
     started = threading.Event()
 

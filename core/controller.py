@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from core import log
+from core import heap, log
 from core.aio import Bridge, open_bridge
 from core.bus import Bus
 from core.clock import now_us
@@ -46,6 +46,7 @@ MAX_RETRY_S = 5.0
 def run(settings: Settings) -> None:
     """Run a controller until SIGTERM or SIGINT; then hand its switches over and return."""
     set_up(process="controller", level=settings.log_level, form=settings.log_format)
+    heap.settle()
     trio.run(_until_told, settings, strict_exception_groups=True)
 
 
