@@ -99,10 +99,11 @@ create table conversation_clocks (
     next_reply_due_us bigint not null default 0,
     resolution_due_us bigint not null default 0,
     breached text[] not null default '{}',
+    answered boolean not null default false,
     due_us bigint not null default 0,
     primary key (tenant_id, conversation_id)
 ) with (fillfactor = 70);
-create index conversation_clocks_due on conversation_clocks (tenant_id, due_us) where due_us > 0;
+create index conversation_clocks_due on conversation_clocks (due_us, tenant_id) where due_us > 0;
 
 create table sla_breaches (
     tenant_id text collate "C" not null,
