@@ -7,8 +7,9 @@ an answer. Rules, in this order, and the first that says no decides:
    opt-out itself may pass.
 2. **Purpose**: ``marketing`` needs a consent that stands (the newest word counts); ``service`` answers or informs
    somebody who deals with us and needs none; ``transactional`` (codes, alarms) needs none and ignores quiet hours.
-3. **Window**: channels that let us write freely only for a time after the receiver's last message.
-4. **Quiet hours** of the receiver's local time: not now, and when.
+3. **Deadline**: what nobody wants any more (a code, a reminder) is not sent late.
+4. **Window**: channels that let us write freely only for a time after the receiver's last message.
+5. **Quiet hours** of the receiver's local time: not now, and when.
 """
 
 from collections.abc import Sequence
@@ -66,6 +67,8 @@ class Question(Struct, frozen=True, kw_only=True):
     last_inbound_us: int = 0
     template: bool = False
     """An approved template: allowed outside the window."""
+    deadline_us: int = 0
+    """After it nobody wants it any more; 0 for never."""
 
 
 class Answer(Struct, frozen=True):
@@ -82,7 +85,7 @@ SEND = Answer("send")
 
 def decide(asked: Question) -> Answer:
     """The answer; pure."""
-    return _opted_out(asked) or _purpose(asked) or _window(asked) or _quiet(asked) or SEND
+    return _opted_out(asked) or _purpose(asked) or _expired(asked) or _window(asked) or _quiet(asked) or SEND
 
 
 def covers(scope: str, channel: str, purpose: str = "") -> bool:
@@ -110,6 +113,12 @@ def _purpose(asked: Question) -> Answer | None:
     return None
 
 
+def _expired(asked: Question) -> Answer | None:
+    if not asked.deadline_us or asked.now_us < asked.deadline_us:
+        return None
+    return Answer("refuse", "expired", "its time is over")
+
+
 def _window(asked: Question) -> Answer | None:
     if not asked.window_s or asked.template:
         return None
@@ -127,6 +136,10 @@ def _quiet(asked: Question) -> Answer | None:
     until_us = quiet_until(asked.quiet, asked.now_us)
     if not until_us:
         return None
+    if asked.deadline_us and until_us >= asked.deadline_us:
+        return Answer(
+            "refuse", "expired", f"its time is over before the quiet hours in {asked.quiet.timezone} are"
+        )
     return Answer("wait", "quiet_hours", f"quiet hours in {asked.quiet.timezone}", until_us)
 
 

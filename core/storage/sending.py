@@ -1,8 +1,9 @@
-"""All that is looked at right before a message is sent, in one statement: the message, its receiver, and what they said.
+"""What is read for a sending: the messages, and, in the transaction that begins it, what their receivers have said.
 
-Read at the last moment, so that an opt-out that came a second ago counts.
+The second at the last moment, so that an opt-out that came a second ago counts.
 """
 
+from collections.abc import Sequence
 from datetime import time
 from typing import Any
 
@@ -11,15 +12,22 @@ from msgspec import Struct
 
 from core.errors import NotFound
 from core.model.policy import Consent, Purpose, QuietHours, Suppression
-from core.storage.database import Database
-from core.storage.outbox import Claimed
+from core.storage.database import Connection, Database
 from irisx_sdk.messages import Address, Content, File, Outbound
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """A message that is due, and what decides whether it may go."""
+    """A message that is due."""
 
     outbound: Outbound
+    purpose: Purpose
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What decides whether a message may go, as it is at this moment."""
+
+    attempts: int
+    contact_id: str
     purpose: Purpose
     confirms_opt_out: bool
     suppressions: tuple[Suppression, ...]
@@ -27,25 +35,42 @@ class Letter(Struct, frozen=True, kw_only=True):
     quiet: QuietHours | None
 
 
-_READ = """
-select m.recipient, m.content, m.reply_to, o.purpose, o.confirms_opt_out,
-    c.thread, c.subject, c.context, c.last_inbound_us, p.timezone, t.settings -> 'quiet_hours' as quiet,
-    (select coalesce(json_agg(json_build_object('scope', s.scope, 'source', s.source, 'created_us', s.created_us)), '[]')
-       from suppressions s where s.tenant_id = m.tenant_id and s.removed_us = 0
-       and s.kind = m.recipient ->> 'kind' and s.value = m.recipient ->> 'value') as suppressions,
-    (select coalesce(json_agg(json_build_object('purpose', n.purpose, 'granted', n.granted, 'at_us', n.at_us)), '[]')
-       from consents n where n.tenant_id = m.tenant_id
-       and n.kind = m.recipient ->> 'kind' and n.value = m.recipient ->> 'value') as consents,
+_LETTERS = """
+select m.id, m.recipient, m.content, m.reply_to, o.purpose, c.thread, c.subject, c.context, c.last_inbound_us,
     (select coalesce(json_agg(json_build_object('name', a.name, 'media_type', a.media_type, 'size', a.size, 'id', a.id)
         order by a.part, a.id), '[]')
        from attachments a where a.tenant_id = m.tenant_id and a.message_id = m.id and a.state = 'ready') as files
 from outbox o
 join messages m on m.tenant_id = o.tenant_id and m.id = o.message_id
 join conversations c on c.tenant_id = m.tenant_id and c.id = m.conversation_id
-left join contacts p on p.tenant_id = m.tenant_id and p.id = m.contact_id
-left join tenants t on t.id = m.tenant_id
-where o.tenant_id = $1 and o.message_id = $2
+where o.tenant_id = $1 and o.message_id = any($2)
 """
+_SAID = """
+    (select coalesce(json_agg(json_build_object('scope', s.scope, 'source', s.source, 'created_us', s.created_us)), '[]')
+       from suppressions s where s.tenant_id = $1 and s.removed_us = 0 and s.kind = w.kind and s.value = w.value)
+       as suppressions,
+    (select coalesce(json_agg(json_build_object('purpose', n.purpose, 'granted', n.granted, 'at_us', n.at_us)), '[]')
+       from consents n where n.tenant_id = $1 and n.kind = w.kind and n.value = w.value) as consents,
+    (select t.settings -> 'quiet_hours' from tenants t where t.id = $1) as quiet
+"""
+# (mail addresses are the same in capitals)
+_FACTS = f"""
+select o.message_id, o.attempts, o.purpose, o.confirms_opt_out, m.contact_id, p.timezone, {_SAID}
+from outbox o
+join messages m on m.tenant_id = o.tenant_id and m.id = o.message_id
+left join contacts p on p.tenant_id = m.tenant_id and p.id = m.contact_id
+cross join lateral (select m.recipient ->> 'kind' as kind, case when m.recipient ->> 'kind' = 'email'
+    then lower(m.recipient ->> 'value') else m.recipient ->> 'value' end as value) w
+where o.tenant_id = $1 and o.message_id = any($2) and o.claimed_by = $3 and not o.calling
+order by o.message_id for update of o
+"""  # noqa: S608 - our own words
+_ASKED = f"""
+select 0 as attempts, '' as contact_id, 'service' as purpose, false as confirms_opt_out,
+    coalesce(nullif($4, ''), (select p.timezone from identities i join contacts p on p.tenant_id = i.tenant_id
+        and p.id = i.contact_id where i.tenant_id = $1 and i.kind = $2 and i.value = w.value limit 1), '') as timezone,
+    {_SAID}
+from (select $2::text as kind, case when $2 = 'email' then lower($3::text) else $3 end as value) w
+"""  # noqa: S608 - our own words
 
 _recipients = msgspec.json.Decoder(Address)
 _contents: "msgspec.json.Decoder[Content]" = msgspec.json.Decoder(Content)
@@ -54,15 +79,35 @@ _consents = msgspec.json.Decoder(tuple[Consent, ...])
 _files = msgspec.json.Decoder(tuple[File, ...])
 
 
-async def read_letter(db: Database, one: Claimed) -> Letter:
-    """Raises `NotFound` when it is in the outbox no more: somebody took it back."""
-    async with db.reader(one.tenant_id) as connection:
-        row = await connection.fetchrow(_READ, one.tenant_id, one.message_id)
-    if row is None:
-        raise NotFound("the message is not in the outbox", code="no_such_message")
+async def read_letters(db: Database, tenant_id: str, message_ids: Sequence[str]) -> dict[str, Letter]:
+    """Messages of the outbox by their ids; one that is not in it was taken back."""
+    async with db.reader(tenant_id) as connection:
+        rows = await connection.fetch(_LETTERS, tenant_id, list(message_ids))
+    return {row["id"]: _letter(row) for row in rows}
+
+
+async def read_facts(
+    connection: Connection, tenant_id: str, message_ids: Sequence[str], owner: str
+) -> dict[str, Facts]:
+    """What their receivers have said, by message; only of messages that ``owner`` has claimed and nobody is calling for.
+
+    In the caller's transaction, which holds their rows of the outbox from here on.
+    """
+    rows = await connection.fetch(_FACTS, tenant_id, list(message_ids), owner)
+    return {row["message_id"]: _facts(row) for row in rows}
+
+
+async def read_facts_of(db: Database, tenant_id: str, *, kind: str, value: str, timezone: str = "") -> Facts:
+    """The same for an address to which nothing is being sent: what would be decided."""
+    async with db.reader(tenant_id) as connection:
+        row = await connection.fetchrow(_ASKED, tenant_id, kind, value, timezone)
+    return _facts(row)
+
+
+def _letter(row: Any) -> Letter:
     return Letter(
         outbound=Outbound(
-            id=one.message_id,
+            id=row["id"],
             to=_recipients.decode(row["recipient"]),
             content=_contents.decode(row["content"]),
             thread=row["thread"],
@@ -72,6 +117,14 @@ async def read_letter(db: Database, one: Claimed) -> Letter:
             context=msgspec.json.decode(row["context"], type=dict[str, str]),
             last_inbound_us=row["last_inbound_us"],
         ),
+        purpose=row["purpose"],
+    )
+
+
+def _facts(row: Any) -> Facts:
+    return Facts(
+        attempts=row["attempts"],
+        contact_id=row["contact_id"],
         purpose=row["purpose"],
         confirms_opt_out=row["confirms_opt_out"],
         suppressions=_suppressions.decode(row["suppressions"]),

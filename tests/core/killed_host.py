@@ -12,6 +12,7 @@ from typing import Any
 
 from core.channel_host import run
 from core.config import Settings
+from core.storage import attempts
 from core.storage import outbox as store
 from irisx_sdk.loading import installed
 
@@ -42,9 +43,9 @@ def main(step: str) -> None:
     if step == "claimed":
         store.claim = after(store.claim)  # type: ignore[assignment]
     elif step == "begun":
-        store.begin = after(store.begin)  # type: ignore[assignment]
+        attempts.begin = after(attempts.begin)  # type: ignore[assignment]
     elif step == "sent":
-        store.sent = instead
+        attempts.sent = instead
     run(Settings.from_env(), installed().channels)
 
 

@@ -293,7 +293,7 @@ async def test_a_sender_that_is_killed_while_it_calls_leaves_a_question_and_no_s
         dead.cancel()
         heir = Post()
         office.start(heir, "heir")
-        office.nursery.start_soon(sending.sweep, office.bridge, office.db, lambda _: False)
+        office.nursery.start_soon(sending.sweep, office.bridge, office.db, lambda _, first_us: False)
         assert (await office.becomes(message, "unknown"))["code"] == "sender_died"
         assert heir.got == []
 
