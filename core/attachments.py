@@ -7,7 +7,8 @@ checksum is kept. What has no end is cut off at the limit, with nothing left beh
 import hashlib
 import hmac
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,15 @@ class Placed(Struct, frozen=True):
     sha256: bytes
 
 
+@asynccontextmanager
+async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
 def put_bytes(blobs: Blobs, key: str, content: bytes, *, declared: str, name: str) -> Placed:
     """Store what is in memory. Blocking. Raises the object store's errors."""
     found = look(content[:HEAD], declared, name)
@@ -57,7 +67,7 @@ def put_bytes(blobs: Blobs, key: str, content: bytes, *, declared: str, name: st
 async def put_stream(
     blobs: Blobs,
     key: str,
-    chunks: AsyncIterator[bytes],
+    chunks: AsyncIterator[bytes],  # (a generator is closed here, however this ends)
     in_thread: Threads,
     *,
     declared: str,
@@ -66,21 +76,22 @@ async def put_stream(
 ) -> Placed:
     """Store what comes in pieces, by way of a file, so that memory holds one piece. Raises `TooLarge`, the store's errors."""
     digest, size, head = hashlib.sha256(), 0, b""
-    with tempfile.NamedTemporaryFile(prefix="irisx-attachment-") as file:
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"a file has at most {limit} bytes")
-            head = head if len(head) >= HEAD else head + chunk[: HEAD - len(head)]
-            digest.update(chunk)
-            file.write(chunk)  # (into the page cache: no wait worth a thread)
-        file.flush()
-        found = look(head, declared, name)
+    async with _closing(chunks):
+        with tempfile.NamedTemporaryFile(prefix="irisx-attachment-") as file:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"a file has at most {limit} bytes")
+                head = head if len(head) >= HEAD else head + chunk[: HEAD - len(head)]
+                digest.update(chunk)
+                file.write(chunk)  # (into the page cache: no wait worth a thread)
+            file.flush()
+            found = look(head, declared, name)
 
-        def put() -> None:
-            blobs.put_file(key, Path(file.name), content_type=found.media_type)
+            def put() -> None:
+                blobs.put_file(key, Path(file.name), content_type=found.media_type)
 
-        await in_thread(put)
+            await in_thread(put)
     return Placed(found, size, digest.digest())
 
 

@@ -7,7 +7,6 @@ and when all threads are gone webhooks are refused with a reason, while everythi
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,6 +22,7 @@ from core.logs import get_logger
 from core.storage import channels as store
 from core.storage.channels import ChannelRow
 from core.storage.database import Database
+from core.threads import AllHang, Threads
 from irisx_sdk import Account, BadSignature, Channel, Malformed, NeedsKey, Parsed, Reply, Request
 
 LOG = get_logger("channels")
@@ -112,8 +112,7 @@ class Channels:
         self._http = http or httpx.AsyncClient(timeout=5.0, follow_redirects=False)
         self._opened: dict[str, tuple[float, Opened | None]] = {}
         self._keys: dict[str, tuple[float, bytes]] = {}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
-        self._stuck = 0
+        self._threads = Threads(THREADS, "webhook")
         self._room = asyncio.Semaphore(LARGE_AT_ONCE)
 
     @asynccontextmanager
@@ -133,7 +132,7 @@ class Channels:
 
     async def aclose(self) -> None:
         await self._http.aclose()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def check_settings(self, name: str, settings: Mapping[str, Any]) -> Channel:
         """The channel, if it is installed and takes these settings. Raises `RequestError` naming the member."""
@@ -209,17 +208,13 @@ class Channels:
         raise ChannelFailed("the channel asks for ever more documents")
 
     async def _in_thread(self, opened: Opened, account: Account, request: Request) -> Parsed:
-        if self._stuck >= THREADS:
-            raise Unavailable("the channels' code hangs; restart this process", code="channel_failed")
-        running = asyncio.get_running_loop().run_in_executor(
-            self._threads, opened.channel.parse_webhook, account, request
-        )
         try:
-            return await asyncio.wait_for(asyncio.shield(running), PARSE_S)
+            return await self._threads.run(opened.channel.parse_webhook, account, request, limit_s=PARSE_S)
+        except AllHang:
+            raise Unavailable(
+                "the channels' code hangs; restart this process", code="channel_failed"
+            ) from None
         except TimeoutError:
-            if not running.cancel():
-                self._stuck += 1
-                running.add_done_callback(self._came_back)
             LOG.error("a channel took too long over a webhook", channel=opened.row.id, type=opened.row.type)
             raise ChannelFailed("the channel took too long") from None
         except (BadSignature, Malformed, NeedsKey, IrisxError):
@@ -232,11 +227,6 @@ class Channels:
                 error=type(exc).__name__,
             )
             raise ChannelFailed("the channel failed on this webhook") from None
-
-    def _came_back(self, running: "asyncio.Future[Parsed]") -> None:
-        self._stuck -= 1
-        if not running.cancelled():
-            running.exception()  # (nobody waits for it any more)
 
     async def _fetch(self, wanted: NeedsKey) -> bytes:
         """A document that a provider publishes."""

@@ -10,7 +10,7 @@ and what it has become is decided about by the policy afterwards.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from core.clock import monotonic
 from core.logs import get_logger
+from core.threads import AllHang, Threads
 from irisx_sdk import Inbound, Outbound, Status
 
 LOG = get_logger("hooks")
@@ -54,24 +55,23 @@ class _Plugin:
     def __init__(self, name: str) -> None:
         self.name = name
         self.counts = Counts()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"hook-{name}")
-        self._hanging = 0
+        self._threads = Threads(THREADS, f"hook-{name}")
         self._failures = 0
         self._rests_until = 0.0
 
     async def call(self, hook: str, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """What the plugin says; None when it fails."""
-        if self._hanging >= THREADS or monotonic() < self._rests_until:
+        if monotonic() < self._rests_until:
             self.counts.skipped += 1
             return None
         self.counts.called += 1
-        running = asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(**arguments))
         try:
-            said = await asyncio.wait_for(asyncio.shield(running), DEADLINE_S)
+            said = await self._threads.run(partial(function, **arguments), limit_s=DEADLINE_S)
+        except AllHang:
+            self.counts.called -= 1
+            self.counts.skipped += 1
+            return None
         except TimeoutError:
-            if not running.cancel():
-                self._hanging += 1
-                running.add_done_callback(self._came_back)
             self.counts.late += 1
             self._failed(hook, "it took too long")
             return None
@@ -87,18 +87,13 @@ class _Plugin:
         self._failed(hook, "its answer is none")
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _failed(self, hook: str, why: str) -> None:
         LOG.error("a plugin's hook failed and was left out", plugin=self.name, hook=hook, error=why)
         self._failures += 1
         if self._failures >= FAILURES:
             self._failures, self._rests_until = 0, monotonic() + REST_S
-
-    def _came_back(self, running: "asyncio.Future[Any]") -> None:
-        self._hanging -= 1
-        if not running.cancelled():
-            running.exception()  # (nobody waits for it any more)
 
 
 class Hooks:

@@ -1,6 +1,7 @@
 """Accounts are connected, providers deliver to them, and what people wrote is there to be answered."""
 
 import asyncio
+import threading
 from typing import Any
 
 import httpx
@@ -246,3 +247,29 @@ async def test_a_conversation_goes_through_its_states(connect: Connect) -> None:
             assert (changed.json()["labels"], changed.json()["priority"]) == (["billing"], 3)
             nobody = await api.ask("POST", f"{path}/assign", key, {"assignee": "usr_none"})
             assert nobody.status_code == 404
+
+
+async def test_a_channel_whose_code_never_comes_back_is_refused_at_once_and_alone(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.channels.PARSE_S", 0.1)
+    let_go = threading.Event()
+    odd = Odd()
+    monkeypatch.setattr(odd, "parse_webhook", lambda *_: let_go.wait(10))
+    async with connect() as api:
+        tenant, key = await tenant_of(api)
+        monkeypatch.setitem(api.services.channels.known, "odd", odd)
+        row = await create_channel(
+            api.database, tenant, secret=SECRET, type="odd", name="Odd", settings={}, hidden=()
+        )
+        try:
+            for _ in range(6):
+                answer = await api.http.post(f"/v1/channels/{row.id}/inbound", content=b"x")
+                assert answer.status_code == 503 and answer.json()["code"] == "channel_failed"
+            assert "restart" in answer.json()["detail"]
+            with running(fake_of(CHANNELS["sms.twilio"])()) as fake:
+                await connected(api, key, CHANNELS["sms.twilio"], fake)
+                (delivery,) = await asyncio.to_thread(fake.do, fake.write, "+4930123", "hello")
+                assert delivery.status in (200, 204)
+        finally:
+            let_go.set()
