@@ -2,7 +2,7 @@
 
 asyncio. The channels themselves are handed in by whoever composes the process: this room knows none. A channel is a
 stranger's code, so its `parse_webhook` runs in a thread with a deadline; one that does not come back keeps its thread,
-and when all threads are gone webhooks are refused with a reason, while everything else goes on.
+and when all threads of that channel are gone its webhooks are refused with a reason, while everything else goes on.
 """
 
 import asyncio
@@ -112,7 +112,8 @@ class Channels:
         self._http = http or httpx.AsyncClient(timeout=5.0, follow_redirects=False)
         self._opened: dict[str, tuple[float, Opened | None]] = {}
         self._keys: dict[str, tuple[float, bytes]] = {}
-        self._threads = Threads(THREADS, "webhook")
+        self._threads: dict[str, Threads] = {}
+        """For each type of channel its own: one whose code hangs hangs alone."""
         self._room = asyncio.Semaphore(LARGE_AT_ONCE)
 
     @asynccontextmanager
@@ -132,7 +133,8 @@ class Channels:
 
     async def aclose(self) -> None:
         await self._http.aclose()
-        self._threads.close()
+        for threads in self._threads.values():
+            threads.close()
 
     def check_settings(self, name: str, settings: Mapping[str, Any]) -> Channel:
         """The channel, if it is installed and takes these settings. Raises `RequestError` naming the member."""
@@ -208,11 +210,14 @@ class Channels:
         raise ChannelFailed("the channel asks for ever more documents")
 
     async def _in_thread(self, opened: Opened, account: Account, request: Request) -> Parsed:
+        threads = self._threads.get(opened.row.type)
+        if threads is None:
+            threads = self._threads[opened.row.type] = Threads(THREADS, f"webhook-{opened.row.type}")
         try:
-            return await self._threads.run(opened.channel.parse_webhook, account, request, limit_s=PARSE_S)
+            return await threads.run(opened.channel.parse_webhook, account, request, limit_s=PARSE_S)
         except AllHang:
             raise Unavailable(
-                "the channels' code hangs; restart this process", code="channel_failed"
+                "the channel's code hangs; restart this process", code="channel_failed"
             ) from None
         except TimeoutError:
             LOG.error("a channel took too long over a webhook", channel=opened.row.id, type=opened.row.type)
