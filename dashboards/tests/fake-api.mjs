@@ -8,10 +8,11 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
+import { Talks } from './fake-talks.mjs';
 
 const BUILD = fileURLToPath(new URL('../build', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json', '.png': 'image/png' };
-const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; frame-src 'self'; connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 export const EMAIL = 'operator@irisx.local';
 export const PASSWORD = 'correct horse battery';
@@ -75,6 +76,7 @@ export class Platform {
     for (let n = 0; n < 40; n++) this.#finished(n);
     for (let n = 0; n < calls; n++) this.#begin(Date.now() * 1000 - Math.floor(this.random() * 900e6), true);
     this.#conference();
+    this.talks = new Talks(this);
   }
 
   get head() {
@@ -216,7 +218,7 @@ class Refusal extends Error {
   }
 }
 
-const PERMISSIONS = ['api-keys', 'calls', 'cdrs', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`));
+const PERMISSIONS = ['api-keys', 'automation', 'calls', 'carriers', 'cdrs', 'channels', 'compliance', 'contacts', 'content', 'conversations', 'routing', 'webhooks', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`));
 
 export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenSeconds = 600 } = {}) {
   const platform = new Platform({ calls, most });
@@ -241,6 +243,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
         const [, field, op] = /^(\w+)\[(\w+)\]$/.exec(name) ?? [];
         if (!field) return true;
         const mine = row[field] ?? (field === 'direction' ? 'inbound' : '');
+        if (Array.isArray(mine)) return value.split(',').some((one) => mine.includes(one));
         if (op === 'in') return value.split(',').includes(String(mine));
         if (op === 'prefix') return String(mine).startsWith(value);
         if (op === 'gte') return typeof mine === 'number' ? mine >= Number(value) : mine >= value;
@@ -370,6 +373,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       return { key, secret: `irx_${key.id}_${randomUUID().replaceAll('-', '')}` };
     }],
     ['DELETE', '/v1/api-keys/:id', ([id]) => void (platform.keys = platform.keys.filter((entry) => entry.id !== id))],
+    ...platform.talks.routes({ page, filtered, need, Refusal }),
     ['GET', '/v1/version', () => ({ version: '0.1.0' }), true],
     ['GET', '/v1/health/ready', () => ({ status: 'ready', reasons: [] }), true],
     ['GET', '/v1/status', () => ({ state: 'attention', summary: 'fra-1: Draining: takes no new calls.', good: 9, attention: 1, bad: 0 })],
@@ -443,7 +447,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       if (platform.mode.slow) await new Promise((done) => setTimeout(done, platform.mode.slow));
       if (renews) platform.asking -= 1;
       const text = Buffer.concat(chunks).toString();
-      const found = route.handler(route.pattern.exec(url.pathname).slice(1), { query: url.searchParams, body: text ? JSON.parse(text) : {}, req, res, key });
+      const found = route.handler(route.pattern.exec(url.pathname).slice(1), { query: url.searchParams, body: text && (req.headers['content-type'] ?? '').includes('json') ? JSON.parse(text) : {}, req, res, key });
       if (found === undefined) {
         res.statusCode = 204;
         return res.end();
@@ -469,7 +473,8 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       return res.end();
     }
     res.setHeader('content-type', TYPES[extname(real)] ?? 'application/octet-stream');
-    res.setHeader('content-security-policy', CSP);
+    const frame = /^\/frames\/mail(-pictures)?\.html$/.exec(path);
+    res.setHeader('content-security-policy', frame ? `default-src 'none'; style-src 'unsafe-inline'; img-src data:${frame[1] ? ' http: https:' : ''}; form-action 'none'; frame-ancestors 'self'` : CSP);
     res.setHeader('x-content-type-options', 'nosniff');
     res.setHeader('cache-control', path.includes('/immutable/') ? 'public, max-age=31536000, immutable' : 'no-cache');
     res.end(readFileSync(real));

@@ -29,7 +29,7 @@ for (const browser of option('browsers', 'chromium').split(',')) {
       await page.type('#password', option('password', PASSWORD));
       await page.click('button[type=submit]');
       await page.waitForSelector('[data-connection=live]', { timeout: 15000 });
-      const pages = { overview: '/admin', calls: '/admin/calls', nodes: '/admin/nodes', cdrs: '/admin/cdrs', conferences: '/admin/conferences', events: '/admin/events', access: '/admin/access', keys: '/admin/access?tab=keys', status: '/status' };
+      const pages = { overview: '/admin', calls: '/admin/calls', nodes: '/admin/nodes', cdrs: '/admin/cdrs', conferences: '/admin/conferences', conversations: '/admin/conversations', channels: '/admin/channels', carriers: '/admin/carriers', routing: '/admin/routing', events: '/admin/events', access: '/admin/access', keys: '/admin/access?tab=keys', status: '/status' };
       for (const [name, path] of Object.entries(pages)) {
         if (!wanted(name)) continue;
         await page.goto(`${url}${path}`);
@@ -43,6 +43,23 @@ for (const browser of option('browsers', 'chromium').split(',')) {
           await sleep(1200);
           await shot('calls-pane');
         }
+      }
+      if (wanted('inbox')) {
+        await page.goto(`${url}/inbox?tab=all`);
+        await page.waitForSelector('[data-talk]');
+        await sleep(1200);
+        await shot('inbox');
+        await page.evaluate(() => document.querySelector('[data-talk] a').click());
+        await page.waitForSelector('[data-message]');
+        await sleep(1500);
+        await shot('inbox-talk');
+        await page.keyboard.press('z');
+        await sleep(500);
+        await shot('inbox-snooze');
+        await page.keyboard.press('Escape');
+        await page.goto(`${url}/inbox?tab=snoozed&channel=chn_03`);
+        await sleep(1000);
+        await shot('inbox-empty');
       }
       if (wanted('call')) {
         await page.goto(`${url}/admin/calls?state%5Bin%5D=bridged`);

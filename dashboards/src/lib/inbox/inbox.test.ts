@@ -5,6 +5,8 @@ import { address } from '$lib/api/client';
 import type { Conversation, Message } from '$lib/api/types';
 import { nameOfContact, nameOfSender } from '$lib/contacts/names';
 import { contentOf, messageState, windowLeft, windowWords } from '$lib/words/messages';
+import { filledFrom, labelOf, settingsFrom, settingsOf, wrongWith } from '$lib/channels/schema';
+import { chips, forApi, kindOf, NO_FILTERS, readAddress, readText, writeAddress } from './oversight';
 import { countSegments } from './segments';
 import { snoozeChoices, TABS, viewKind, viewQuery } from './views';
 
@@ -58,10 +60,10 @@ describe('the tabs', () => {
   });
 
   it('offer moments to put away until that lie ahead, in their order', () => {
-    for (const now of [new Date(2026, 10, 23, 9), new Date(2026, 10, 22, 23, 30), new Date(2026, 11, 31, 17)]) {
+    for (const now of [new Date(2026, 10, 23, 9), new Date(2026, 10, 23, 4), new Date(2026, 10, 21, 12), new Date(2026, 10, 22, 23, 30), new Date(2026, 11, 31, 17)]) {
       const moments = snoozeChoices(now).map((one) => one.at.getTime());
       expect(Math.min(...moments)).toBeGreaterThan(now.getTime());
-      expect(moments).toEqual([...moments].sort((a, b) => a - b));
+      expect(moments).toEqual([...new Set(moments)].sort((a, b) => a - b));
     }
   });
 });
@@ -86,5 +88,61 @@ describe('words of messages', () => {
   it('give every kind of content the members that a page asks for', () => {
     const location = contentOf({ content: { type: 'location', latitude: 1, longitude: 2 } });
     expect([location.type, location.text, location.options, location.latitude]).toEqual(['location', '', [], 1]);
+  });
+});
+
+describe('filters of all conversations', () => {
+  const names = { me: 'usr_me', person: (text: string) => (text === 'sam' ? 'usr_sam' : ''), channel: (text: string) => (text === 'Twilio support' ? 'chn_1' : '') };
+
+  it('are text, chips and address at once', () => {
+    const found = readText('state:open is:unread has:nobody by:"Twilio support" waits:2h kim lind', NO_FILTERS, names);
+    expect(found).toEqual({ state: ['open'], assignee: 'nobody', channel: 'chn_1', waits: 7200, unread: true, words: 'kim lind' });
+    expect(readAddress(writeAddress(found))).toEqual(found);
+    const shown = chips(found, { person: (id) => id, channel: (id) => id, state: (name) => name });
+    expect(shown.map(({ label, value }) => `${label} ${value}`)).toEqual(['State open', 'With nobody', 'By chn_1', 'Waits at least 2h', 'Unread only', 'Person kim lind']);
+    expect(shown.reduce((left, chip) => ({ ...left, ...Object.fromEntries(Object.entries(chip.without).filter(([key, value]) => value !== found[key as keyof typeof found])) }), found)).toEqual(NO_FILTERS);
+  });
+
+  it('never swallow a word that means nothing', () => {
+    expect(readText('has:nobodyknows state:wrong order:4711', NO_FILTERS, names).words).toBe('has:nobodyknows state:wrong order:4711');
+    expect(readText('has:me has:sam', NO_FILTERS, names).assignee).toBe('usr_sam');
+  });
+
+  it('ask the API for the same that they match', () => {
+    const now = 2_000_000_000_000;
+    const filters = readText('waits:30m state:open', NO_FILTERS, names);
+    expect(address('/x', forApi(filters, ['ctc_1', 'ctc_2'], now))).toBe(
+      '/x?state%5Bin%5D=open&waiting_since_us%5Bgt%5D=0&waiting_since_us%5Blte%5D=1999998200000000&contact_id%5Bin%5D=ctc_1%2Cctc_2'
+    );
+    const talk = (change: Partial<Conversation>): Conversation => ({ id: 'c', state: 'open', contact_id: 'ctc_1', waiting_since_us: 1, merged_into: null, ...change }) as Conversation;
+    const { matches } = kindOf(filters, ['ctc_1', 'ctc_2'], now);
+    expect([talk({}), talk({ waiting_since_us: 0 }), talk({ waiting_since_us: now * 1000 }), talk({ contact_id: 'ctc_3' }), talk({ state: 'resolved' })].map(matches)).toEqual([true, false, false, false, false]);
+  });
+});
+
+describe('the form of a channel', () => {
+  const schema = {
+    required: ['account', 'token'],
+    properties: {
+      region: { type: 'string', default: 'eu' }, port: { type: 'integer', default: 587, minimum: 1, maximum: 65_535 }, account: { type: 'string', pattern: '^[0-9]+$' },
+      token: { type: 'string', format: 'password', writeOnly: true }, tls: { enum: ['none', 'tls'], default: 'tls' }, mark: { type: 'boolean', default: true }, addresses: { type: 'array', items: { type: 'string' }, default: [] }
+    }
+  };
+  const fields = settingsOf(schema);
+
+  it('comes from its schema: what is needed first, secrets hidden', () => {
+    expect(fields.map(({ name, kind }) => `${name} ${kind}`)).toEqual(['account text', 'token secret', 'region text', 'port number', 'tls choice', 'mark yes', 'addresses list']);
+    expect(labelOf('account_sid')).toBe('Account SID');
+  });
+
+  it('sends what differs from what is usual, in its type, and says what is wrong before', () => {
+    expect(settingsFrom(fields, { account: '12', token: ' keep my spaces ', port: '25', mark: 'false', addresses: 'a@b.example, c@d.example', region: 'eu', tls: 'tls' })).toEqual({
+      account: '12', token: ' keep my spaces ', port: 25, mark: false, addresses: ['a@b.example', 'c@d.example']
+    });
+    expect(wrongWith(fields, { account: 'x', port: '0' })).toEqual({ account: 'Does not look right', token: 'Is needed', port: 'At least 1' });
+  });
+
+  it('never shows a secret that is stored', () => {
+    expect(filledFrom(fields, { account: '12', token: 'leaked', port: 25, addresses: ['a'] })).toEqual({ account: '12', token: '', region: 'eu', port: '25', tls: 'tls', mark: 'true', addresses: 'a' });
   });
 });

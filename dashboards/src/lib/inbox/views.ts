@@ -5,7 +5,7 @@ import type { Kind } from '$lib/live/listed';
 
 export const TABS = ['mine', 'unassigned', 'all', 'snoozed', 'resolved'] as const;
 export type Tab = (typeof TABS)[number];
-export const TAB_WORDS: Readonly<Record<Tab, string>> = { mine: 'Mine', unassigned: 'Unassigned', all: 'All open', snoozed: 'Snoozed', resolved: 'Resolved' };
+export const TAB_WORDS: Readonly<Record<Tab, string>> = { mine: 'Mine', unassigned: 'Unassigned', all: 'All', snoozed: 'Snoozed', resolved: 'Resolved' };
 
 export interface View {
   tab: Tab;
@@ -49,7 +49,7 @@ export function snoozeChoices(now: Date): { words: string; at: Date }[] {
   const found = [{ words: 'In an hour', at: new Date(now.getTime() + 3_600_000) }];
   if (now.getHours() < 16) found.push({ words: 'This evening', at: at(0, 18) });
   found.push({ words: 'Tomorrow morning', at: at(1, 9) });
-  if (toMonday > 1) found.push({ words: 'Monday morning', at: at(toMonday, 9) });
+  if (toMonday > 1 && toMonday < 7) found.push({ words: 'Monday morning', at: at(toMonday, 9) });
   found.push({ words: 'In a week', at: at(7, 9) });
   return found;
 }

@@ -56,7 +56,7 @@ export interface Content {
 }
 
 /** The content with every member that some kind of content has. */
-export function contentOf(message: Pick<Message, 'content'>): Content {
+export function contentOf(message: { readonly content: object }): Content {
   return {
     type: 'text', text: '', html: '', fresh: '', caption: '', kind: '', emoji: '', target: '', name: '', address: '',
     latitude: 0, longitude: 0, title: '', options: [], values: [], file: {}, ...(message.content as Partial<Content>)
