@@ -30,6 +30,8 @@ async def check_url(url: str, networks: Sequence[str] = ()) -> str:
         raise _bad("it must be like https://host.example/path")
     if parsed.userinfo or parsed.fragment:
         raise _bad("leave out user, password and fragment: deliveries are signed")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise _bad("there is no such port")
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     allowed = [ip_network(one, strict=False) for one in networks]
     addresses = await _resolve(parsed.host, port)

@@ -151,6 +151,16 @@ CODES: dict[str, str] = {
     "file_too_large": "This channel takes smaller files.",
     "link_expired": "The address of a file was not made by us, or has expired.",
     "too_late": "The message has gone out, or is about to.",
+    # Webhooks out
+    "no_such_webhook": "There is no such endpoint, or it is another tenant's.",
+    "no_such_delivery": "There is no such delivery, or it was forgotten: delivered ones are kept for three days.",
+    "bad_webhook_url": "The endpoint's address cannot be used; the detail says why.",
+    "private_address": "The address is in a private network, where webhooks and channels may not go.",
+    "webhook_disabled": "The endpoint is switched off: switch it on first.",
+    "not_in_log": "The log does not have these numbers, or no longer.",
+    "range_too_long": "The range holds more entries than one replay takes; the detail says how far one goes.",
+    "too_many_waiting": "Too many deliveries wait for this endpoint already.",
+    "under_way": "It is just being delivered.",
     # Parts that fail
     "owner_lost": "The controller that had the command died before it answered: look at the call before you repeat it.",
     "no_owner": "No controller owns the switch at this moment; nothing was done. Try again in a second.",

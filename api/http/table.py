@@ -25,6 +25,8 @@ from api.http.stream import stream
 from api.http.system import system
 from api.http.tenants import tenants
 from api.http.users import users
+from api.http.webhook_deliveries import webhook_deliveries
+from api.http.webhooks import webhooks
 
 GROUPS: tuple[Group, ...] = (
     auth,
@@ -49,6 +51,8 @@ GROUPS: tuple[Group, ...] = (
     attachments,
     conferences,
     events,
+    webhooks,
+    webhook_deliveries,
     stream,
     system,
 )

@@ -39,6 +39,8 @@ PERMISSIONS: dict[str, str] = {
     "tenants:write": "Create, change, suspend and delete tenants",
     "users:read": "See users",
     "users:write": "Create, change, deactivate and delete users",
+    "webhooks:read": "See webhook endpoints and what was delivered to them (never their secrets)",
+    "webhooks:write": "Create, change and remove webhook endpoints, have things delivered again",
 }
 
 PLATFORM = frozenset({"nodes:write", "nodes:control", "tenants:write", "system:write"})
@@ -98,6 +100,7 @@ BUILT_IN: dict[str, Role] = {
                     "calls:read",
                     "calls:write",
                     "calls:control",
+                    "channels:read",
                     "conversations:read",
                     "conversations:write",
                     "contacts:read",

@@ -19,6 +19,7 @@ from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.sealing import Sealer
 from core.storage.texts import json_text, storable
+from core.storage.versions import check_version
 
 PURPOSE = "webhook"
 MOST = 100
@@ -150,7 +151,7 @@ async def update_webhook(
 ) -> Webhook:
     """Change what is not None. One that is switched on again goes on where it was, as far as the log reaches.
 
-    Raises `NotFound`, and `Conflict` when ``version`` is not the present one.
+    Raises `NotFound`, and `ChangedMeanwhile` when ``version`` is not the present one.
     """
     changes: dict[str, object] = {}
     if name is not None:
@@ -167,8 +168,7 @@ async def update_webhook(
         changes |= {"state": state, "reason": by_hand, "failing_since_us": 0, "warned": False}
     async with db.tenant(tenant_id) as connection:
         present = await _lock(connection, tenant_id, webhook_id)
-        if version is not None and version != present["version"]:
-            raise Conflict("the endpoint has been changed since it was read", code="version_mismatch")
+        check_version(present["version"], version)
         assignments = "".join(f"{column} = ${n}, " for n, column in enumerate(changes, start=4))
         await connection.execute(
             f"update webhooks set {assignments}version = version + 1, updated_us = $3"  # noqa: S608

@@ -19,7 +19,7 @@ from core.access.roles import BUILT_IN, EVERYTHING
 from core.clock import now_us
 from core.ids import new_id
 from core.model.records import Change, Recording
-from core.storage import channels, jobs
+from core.storage import channels, jobs, webhook_log, webhooks
 from core.storage.inbound import Arrival, write_inbound
 from irisx_sdk import Address, Inbound, Text
 from tests.api.conftest import Connect
@@ -90,6 +90,7 @@ async def belongings(api: Api, name: str) -> Belongings:
         "key_id": made.json()["key"]["id"],
         "session_id": sessions.json()["data"][0]["id"],
         **await correspondence(api, tenant),
+        **await endpoint(api, tenant),
         "attachment_id": (await upload(api, own.key, tenant))["id"],
     }
     return own
@@ -134,6 +135,15 @@ async def upload(api: Api, key: str, name: str) -> dict[str, Any]:
     return found
 
 
+async def endpoint(api: Api, tenant: str) -> dict[str, str]:
+    """An endpoint for webhooks with one delivery that waits."""
+    made, _ = await webhooks.create_webhook(
+        api.database, tenant, secret=SECRET, name=tenant, url="https://203.0.113.9/", types=["*"], at_once=1
+    )
+    delivery = await webhook_log.send_test(api.database, tenant, made.id)
+    return {"webhook_id": made.id, "delivery_id": delivery}
+
+
 def example(schema: dict[str, Any], ids: dict[str, str]) -> Any:
     """A value that a schema accepts, with the required members only."""
     while "$ref" in schema:
@@ -155,7 +165,7 @@ def example(schema: dict[str, Any], ids: dict[str, str]) -> Any:
     if kind in ("integer", "number"):
         return schema.get("minimum", 1)
     for text in (
-        "+14155550100", "12", "calls:read", "someone@example.org", "NORMAL_CLEARING",
+        "https://203.0.113.9/", "+14155550100", "12", "calls:read", "someone@example.org", "NORMAL_CLEARING",
         "esl://:x@127.0.0.1:8021", "sofia/x/{number}", "pause",
     ):  # fmt: skip
         if re.search(schema.get("pattern", ""), text) and len(text) >= schema.get("minLength", 0):
