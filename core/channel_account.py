@@ -9,6 +9,7 @@ import random
 import ssl
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import msgspec
 import trio
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from core.aio import Bridge
 from core.attachments import Links
+from core.boards import Boards
 from core.bus import Bus
 from core.channel_tools import open_tools
 from core.clock import now_us
@@ -26,6 +28,7 @@ from core.errors import PeerError, RequestError
 from core.hooks import Hooks
 from core.logs import get_logger
 from core.outbox import Sender
+from core.pacing import Pace
 from core.storage import channels as store
 from core.storage.blobs import Blobs
 from core.storage.channels import ChannelRow
@@ -62,6 +65,8 @@ class Parts(Struct):
     """Private networks that webhooks may reach (`core.config.Settings.webhook_networks`)."""
     settings: Settings = Settings()
     hooks: Hooks | None = None
+    boards: Boards | None = None
+    pace: Pace | None = None
     public_url: str = ""
     """How providers reach our API; empty: they are told no address to report to."""
 
@@ -97,7 +102,13 @@ class ConnectedAccount:
 
     def same_as(self, row: ChannelRow) -> bool:
         """Whether ``row`` needs no other tasks than these."""
-        return (row.type, row.settings) == (self.row.type, self.row.settings)
+        mine = self.row
+        return (row.type, row.settings, row.limits) == (mine.type, mine.settings, mine.limits)
+
+    @property
+    def sender(self) -> Sender | None:
+        """What sends through it, while it is served."""
+        return None if self._told_to_stop.is_set() else self._sender
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -160,6 +171,9 @@ class ConnectedAccount:
                 before_send=parts.hooks.before_send if parts.hooks is not None else None,
                 blame=self._blame,
                 status_url=self._status_url,
+                tolls=parts.boards.toll if parts.boards is not None else None,
+                pace=parts.pace,
+                per_second=_rate(self.row.limits),
             )
             try:
                 await self._sender.run()
@@ -250,6 +264,12 @@ class ConnectedAccount:
             LOG.warning("an account could not be marked", channel=self.row.id, error=exc.code)
             return
         LOG.warning("an account is misconfigured", channel=self.row.id, type=self.row.type, code=code)
+
+
+def _rate(limits: Mapping[str, Any]) -> float:
+    """How many messages a second the account may be given; 0 for any number."""
+    said = limits.get("per_second", 0)
+    return float(said) if isinstance(said, int | float) and said > 0 else 0.0
 
 
 def _leaves(group: BaseExceptionGroup[Misconfigured]) -> list[Misconfigured]:

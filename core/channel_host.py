@@ -23,6 +23,7 @@ import trio
 from core import attachment_fetch, gathering, heap
 from core.aio import Bridge, Inbox, open_bridge
 from core.attachments import Filing
+from core.boards import Boards
 from core.bus import HOSTS, Bus
 from core.channel_account import ConnectedAccount, Parts
 from core.clock import now_us
@@ -32,12 +33,15 @@ from core.errors import PeerError
 from core.hooks import Hooks
 from core.logs import get_logger, set_up
 from core.model.sending import recognises
-from core.outbox import sweep
+from core.outbox import Sender, sweep
+from core.pacing import Pace
+from core.routing import Router
 from core.storage import channels as store
 from core.storage import conversations, pauses
 from core.storage.blobs import open_blobs
 from core.storage.channels import ChannelRow
 from core.storage.database import Database
+from core.storage.outbox import ROUTED
 from core.watchdog import Charge, Watchdog
 from core.webhooks import Webhooks
 from irisx_sdk import Channel
@@ -125,6 +129,8 @@ async def serve(
             channels,
             settings=settings,
             hooks=hooks,
+            boards=Boards(db, channels),
+            pace=Pace(bus.redis),
             secret=settings.secret,
             webhook_networks=settings.webhook_networks,
             public_url=settings.public_url,
@@ -175,6 +181,7 @@ class _Host:
         self._parts = parts
         self._secret = secret
         self._webhooks = Webhooks(parts)
+        self._router = Router(parts, self._senders)
         self._served: dict[str, ConnectedAccount] = {}
         self._types: dict[str, str] = {}
         self._looked = trio.Event()
@@ -183,6 +190,7 @@ class _Host:
 
     async def run(self, stop: trio.Event) -> None:
         async with trio.open_nursery() as accounts:
+            accounts.start_soon(self._router.run)
             async with trio.open_nursery() as chores:
                 chores.start_soon(self._follow_store, accounts)
                 chores.start_soon(self._hear_rings)
@@ -194,6 +202,7 @@ class _Host:
                 chores.start_soon(self._show_presence)
                 await stop.wait()
                 chores.cancel_scope.cancel()
+            self._router.stop()
             for served in self._served.values():
                 served.stop()
             accounts.cancel_scope.deadline = trio.current_time() + GRACE_S
@@ -236,6 +245,10 @@ class _Host:
                 served = self._served[channel_id] = ConnectedAccount(self._parts, row, self._numbers)
                 accounts.start_soon(self._keep, served)
 
+    def _senders(self) -> dict[str, Sender]:
+        """What sends now, by account."""
+        return {key: one.sender for key, one in self._served.items() if one.sender is not None}
+
     async def _keep(self, served: ConnectedAccount) -> None:
         """Serve an account; if that fails it is begun anew at the next look."""
         try:
@@ -251,7 +264,9 @@ class _Host:
         await self._parts.bridge.run(self._parts.bus.hear_rings, inbox.offer)
         while True:
             for channel_id in set(await inbox.take()):
-                if served := self._served.get(channel_id):
+                if channel_id == ROUTED:
+                    self._router.wake()
+                elif served := self._served.get(channel_id):
                     served.wake()
 
     async def _sweep(self) -> None:

@@ -135,6 +135,8 @@ class Sender:
         self._throttles = 0
         self._beginnings: Batches[_Opening, _Begun] = Batches(bridge, self._begin)
         self._endings: Batches[Done, None] = Batches(bridge, self._keep_sent)
+        self.account_id = account.id
+        self.channel_name = channel.name
         self.counts = Counts()
         self.pause_until = 0.0
         """The account as a whole waits until this moment (`trio.current_time`): its provider said so."""
@@ -174,10 +176,14 @@ class Sender:
                     # (a place is taken here, so that no more are claimed than are worked on)
                     await self._room.acquire_on_behalf_of(one.message_id)
                     nursery.start_soon(self._deliver, one, letter, turn_s)
-                if not taken:
+                if not taken and not self._stopping:
                     paused_s = self.pause_until - trio.current_time()
                     with trio.move_on_after(min(max(paused_s, 0.02), IDLE_S) if paused_s > 0 else IDLE_S):
                         await self._wake.wait()
+        # (routed messages are under way in tasks of the router's)
+        while self._room.borrowed_tokens:
+            self._wake = trio.Event()
+            await self._wake.wait()
 
     async def _take(self, limit: int) -> list[tuple[Claimed, Letter, float]]:
         try:

@@ -34,6 +34,13 @@ class Route(Struct, frozen=True, kw_only=True):
     segments: int
 
 
+class Nobody(Struct, frozen=True):
+    """A decision that no carrier can take it."""
+
+    decision: Decision
+    kind: str
+
+
 class Start(Struct, frozen=True, kw_only=True):
     """An attempt that is about to be made."""
 
@@ -391,6 +398,7 @@ async def over(
     reason: str,
     now_us: int,
     lesson: Lesson | None = None,
+    nobody: Nobody | None = None,
 ) -> None:
     """Certainly not sent by this attempt, and nobody will try again.
 
@@ -400,6 +408,18 @@ async def over(
     async with db.tenant(one.tenant_id) as connection:
         entries = await _finish(connection, one.tenant_id, one.message_id, state, code, reason, now_us)
         await _end(connection, one, number, outcome, code=code, reason=reason, now_us=now_us)
+        if nobody is not None:
+            await connection.execute(
+                "insert into routing_decisions (tenant_id, id, message_id, attempt, kind, prefix, segments, carrier_id,"
+                " channel_id, explored, probe, candidates, decided_us)"
+                " values ($1, $2, $3, 0, $4, '', 0, '', '', false, false, $5::json, $6)",
+                one.tenant_id,
+                new_id("rtd", at_us=now_us),
+                one.message_id,
+                nobody.kind,
+                json_text(nobody.decision.skipped),
+                now_us,
+            )
         await learn(connection, one.tenant_id, [lesson] if lesson else [], now_us)
         await append(connection, entries)
 

@@ -31,6 +31,8 @@ from irisx_sdk.messages import Address, Content
 CLAIM_S = 60
 """How long a sender may keep a row before others may look after it; sending has a deadline well below."""
 FOR_EVER_US = 2**62
+ROUTED = "routed"
+"""What is rung (`core.bus.Bus.ring`) for messages that have no account yet."""
 
 _encode = msgspec.json.Encoder().encode
 
