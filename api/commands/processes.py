@@ -87,7 +87,8 @@ def channels() -> None:
     from core.channel_host import run
     from irisx_sdk.loading import installed
 
-    run(settings, installed().channels)
+    found = installed()
+    run(settings, found.channels, found.hooks)
 
 
 def api() -> None:
