@@ -41,7 +41,7 @@ export class Platform {
     this.reused = 0;
     /** Requests for a new token that are being answered. */
     this.asking = 0;
-    this.mode = { refuse: false, silent: false, slow: 0, down: false };
+    this.mode = { refuse: false, silent: false, slow: 0, down: false, deaf: false };
     this.nodes = ['lon-1', 'lon-2', 'fra-1', 'nyc-1'].map((name, n) => ({
       id: `node_0${n}`, name, host: `10.0.${n}.5`, port: 8021, state: 'active', owner: `controller-${n % 2}`, fence: 41 + n, default_tenant: 'tnt_main',
       dial_template: 'sofia/gateway/carrier/{number}', settings: {}, created_at: '2026-09-01T08:00:00.000Z', version: 1, status_at: new Date().toISOString(),
@@ -438,6 +438,8 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       if (!route) throw new Refusal(404, 'not_found', `${req.method} ${url.pathname} does not exist`);
       const bearer = (req.headers.authorization ?? '').replace('Bearer ', '');
       if (!route.open && !((tokens.get(bearer) ?? 0) > Date.now())) throw new Refusal(401, 'not_authenticated', 'sign in');
+      // Stored, and the answer lost on its way.
+      if (platform.mode.deaf && replies.has(key)) return void req.socket.destroy();
       if (key && replies.has(key)) {
         res.setHeader('idempotent-replayed', 'true');
         return res.end(replies.get(key));
@@ -454,6 +456,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       }
       const out = JSON.stringify(found);
       if (key) replies.set(key, out);
+      if (platform.mode.deaf && /messages$/.test(url.pathname) && req.method === 'POST') return void req.socket.destroy();
       if (found.version) res.setHeader('etag', `"${found.version}"`);
       res.end(out);
     } catch (error) {
@@ -490,6 +493,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       platform.mode.down = n > 0;
       if (n > 0) for (const socket of sockets) socket.terminate();
     } else if (what === 'slow') platform.mode.slow = n;
+    else if (what === 'deaf') platform.mode.deaf = n > 0;
     else if (what === 'forget') platform.oldest = platform.head + 1;
     else if (what === 'burst') for (let at = 0; at < n; at++) platform.happen();
     else if (what === 'rate') setRate(n);

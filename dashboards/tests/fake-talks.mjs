@@ -141,6 +141,10 @@ export class Talks {
         this.accounts = this.accounts.filter((one) => one.id !== id);
       }],
       ['GET', '/v1/channels/:id/backlog', ([id]) => ({ waiting: id === 'chn_02' ? 12 : 0, calling: id === 'chn_02' ? 2 : 0, oldest_due_us: id === 'chn_02' ? US() - 95e6 : 0 })],
+      ['GET', '/v1/contacts/search', (_, { query }) => {
+        const words = (query.get('q') ?? '').toLowerCase().split(/\s+/);
+        return { data: this.contacts.filter((one) => words.every((word) => `${one.name} ${one.identities[0].value}`.toLowerCase().includes(word))), has_more: false, next_cursor: null };
+      }],
       ['GET', '/v1/contacts', (_, { query }) => page(filtered(this.contacts, query), query)],
       ['GET', '/v1/conversations', (_, { query }) => {
         this.reads += 1;

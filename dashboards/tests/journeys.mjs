@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { EMAIL, PASSWORD } from './fake-api.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/status'];
+export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/inbox', '/inbox?tab=all', '/admin/conversations', '/admin/channels', '/admin/channels?tab=types', '/status'];
 
 const COLOURS = ['color-contrast', 'link-in-text-block'];
 
@@ -83,6 +83,23 @@ export class Person {
     await until(async () => JSON.stringify(await ours()) === JSON.stringify(theirs()), 'the page to equal the store', ms);
     await this.page.setViewport({ width, height });
     return theirs().length;
+  }
+  /** The messages of the open conversation: `[id, state]`, as they stand on the page. */
+  said() {
+    return this.page.$$eval('[data-message]', (all) => all.map((one) => [one.dataset.message, one.dataset.state ?? '']));
+  }
+  /** The open conversation shows exactly what the store has of it. */
+  async saysWhatIsStored(talk, ms = 10_000) {
+    const theirs = () => [...this.fake.platform.talks.messages.values()].filter((one) => one.conversation_id === talk.id).sort((a, b) => a.order_us - b.order_us || (a.id < b.id ? -1 : 1)).map((one) => [one.id, ['call', 'system'].includes(one.kind) ? '' : one.state]);
+    await until(async () => JSON.stringify(await this.said()) === JSON.stringify(theirs()), 'the conversation to equal the store', ms);
+  }
+  talks() {
+    return this.page.$$eval('li[data-talk]', (rows) => rows.map((row) => ({ id: row.dataset.talk, version: Number(row.dataset.version), top: Math.round(row.getBoundingClientRect().top) })));
+  }
+  /** The list of open conversations is the store's, in its order and at its versions. */
+  async listsWhatIsStored(ms = 10_000) {
+    const theirs = () => [...this.fake.platform.talks.talks.values()].filter((talk) => ['open', 'pending'].includes(talk.state)).sort((a, b) => b.last_message_us - a.last_message_us || (a.id < b.id ? 1 : -1)).map(({ id, version }) => `${id} ${version}`);
+    await until(async () => JSON.stringify((await this.talks()).map(({ id, version }) => `${id} ${version}`)) === JSON.stringify(theirs()), 'the list to equal the store', ms);
   }
   async tell(what, n = 1) {
     await fetch(`${this.url}/__test/${what}?n=${n}`);
@@ -509,6 +526,243 @@ export const JOURNEYS = {
     await person.sees('Busy');
   },
 
+  'an answer is shown at once, settles, and what becomes of it is told while one looks': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const talk = [...talks.talks.values()][2];
+    await person.comesBack(`/inbox?tab=all&conversation=${talk.id}`);
+    await person.marked('live');
+    await person.saysWhatIsStored(talk);
+    await person.presses('r');
+    await page.keyboard.type('It is on its way: tomorrow before ten.');
+    await person.tell('slow', 400);
+    await page.keyboard.down('Control');
+    await person.presses('Enter');
+    await page.keyboard.up('Control');
+    await page.waitForSelector('[data-underway=sending]');
+    await person.tell('slow', 0);
+    await until(async () => !(await page.$('[data-underway]')), 'the answer to be stored');
+    await person.saysWhatIsStored(talk);
+    const sent = [...talks.messages.values()].at(-1);
+    assert.equal(sent.text, 'It is on its way: tomorrow before ten.');
+    for (const [state, words] of [['sent', 'Sent'], ['delivered', 'Delivered'], ['read', 'Read']]) {
+      talks.settle(sent, state);
+      await until(() => page.$eval(`[data-message="${sent.id}"] [data-receipt]`, (one, wanted) => one.innerText === wanted, words), `${words} beside the answer`);
+    }
+    talks.customerWrites('Perfect, thank you!', talk);
+    await person.sees('Perfect, thank you!', 1500);
+    await person.presses('Escape');
+    await person.presses('n');
+    await page.keyboard.type('Promised for tomorrow.');
+    await person.clicks('Leave the note');
+    await until(() => [...talks.messages.values()].at(-1).kind === 'note', 'the note to be stored');
+    await person.saysWhatIsStored(talk);
+    // What failed says why, and is written anew with one press.
+    talks.settle(sent, 'failed', { code: '30003', reason: 'The telephone is switched off.' });
+    await person.sees('The telephone is switched off.');
+    await person.clicks('Try again', `[data-message="${sent.id}"]`);
+    await until(() => [...talks.messages.values()].filter((one) => one.text === sent.text).length === 2, 'the same text to be stored again');
+  },
+
+  'whatever is cut, the inbox and the open conversation equal the store again without a reload': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const talk = [...talks.talks.values()][0];
+    await page.setViewport({ width: 1440, height: 3000 });
+    await person.comesBack(`/inbox?tab=all&conversation=${talk.id}`);
+    await person.marked('live');
+    await person.listsWhatIsStored();
+    await page.evaluate(() => (globalThis.unreloaded = true));
+    await person.tell('cut');
+    await person.marked('offline');
+    for (let n = 0; n < 12; n++) talks.customerWrites(`while you were away ${n}`, n % 3 ? null : talk);
+    talks.settle([...talks.messages.values()].find((one) => one.state === 'unknown'), 'delivered');
+    await person.marked('live', 15_000);
+    await person.listsWhatIsStored();
+    await person.saysWhatIsStored(talk);
+    // The platform has forgotten the numbers in between: everything is read again.
+    await person.tell('refuse', 1);
+    await person.tell('cut');
+    await person.marked('offline');
+    for (let n = 0; n < 8; n++) talks.customerWrites(`long ago ${n}`, n % 2 ? null : talk);
+    const gone = [...talks.talks.values()][1];
+    talks.talks.delete(gone.id);
+    await person.tell('forget');
+    await person.tell('refuse', 0);
+    await person.marked('live', 20_000);
+    await person.listsWhatIsStored();
+    await person.saysWhatIsStored(talk);
+    // Rows that cannot be read are not shown as if they were true.
+    await person.tell('down', 1);
+    await person.marked('offline');
+    talks.customerWrites('during the outage', talk);
+    await person.tell('down', 0);
+    await person.marked('live', 20_000);
+    await person.saysWhatIsStored(talk);
+    assert.equal(await page.evaluate(() => globalThis.unreloaded), true);
+  },
+
+  'conversations stay under the hand: new ones wait behind their number': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    await person.comesBack('/inbox?tab=all');
+    await person.marked('live');
+    await person.listsWhatIsStored();
+    const before = await person.talks();
+    await page.mouse.move(400, before[2].top + 20);
+    await sleep(200);
+    for (let n = 0; n < 3; n++) talks.begin(n);
+    talks.customerWrites('me again', talks.talks.get(before[4].id));
+    await person.sees('3 new');
+    const after = await person.talks();
+    assert.deepEqual(after.slice(0, before.length).map(({ id, top }) => [id, top]), before.map(({ id, top }) => [id, top]));
+    await until(async () => (await person.talks())[4].version > before[4].version, 'the row to change in its place');
+    await person.clicks('3 new');
+    await page.mouse.move(5, 5);
+    await page.evaluate(() => document.activeElement?.blur());
+    await person.listsWhatIsStored();
+  },
+
+  'who was faster is told, resolving can be undone, and a snoozed conversation goes to its tab': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const talk = [...talks.talks.values()][3];
+    await person.comesBack(`/inbox?conversation=${talk.id}`);
+    await person.marked('live');
+    await page.waitForSelector('[data-conversation-state=open]');
+    // Another agent takes it while the answer of the log is on its way to this page.
+    Object.assign(talk, { assignee: 'usr_02', version: talk.version + 1 });
+    await person.clicks('Take', '.talk');
+    await person.sees('Sam Visor was faster');
+    await person.presses('a');
+    await page.waitForSelector('[role=dialog]');
+    await page.keyboard.type('me');
+    await person.presses('Enter');
+    await until(() => talk.assignee === 'usr_01', 'the conversation to be mine');
+    await person.presses('e');
+    await page.waitForSelector('[data-conversation-state=resolved]');
+    await person.clicks('Undo', '.notices');
+    await page.waitForSelector('[data-conversation-state=open]');
+    await person.presses('z');
+    await page.waitForSelector('[role=dialog]');
+    await person.clicks('Tomorrow morning', '[role=dialog]');
+    await page.waitForSelector('[data-conversation-state=snoozed]');
+    assert.ok(talk.snoozed_until_us > Date.now() * 1000);
+    await person.clicks('Snoozed', '.tabs');
+    await until(async () => (await person.talks()).some(({ id }) => id === talk.id), 'it among the snoozed ones');
+    await person.presses('l');
+    await page.waitForSelector('[role=dialog]');
+    await page.keyboard.type('returns');
+    await person.presses('Enter');
+    await until(() => talk.labels.includes('returns'), 'the label');
+  },
+
+  'what is written survives a reload, and an answer that got lost is stored once': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const talk = [...talks.talks.values()][2];
+    await person.comesBack(`/inbox?tab=all&conversation=${talk.id}`);
+    await page.waitForSelector('textarea');
+    await page.type('textarea', 'Half a thought');
+    await sleep(300);
+    await page.reload();
+    await until(() => page.$eval('textarea', (field) => field.value === 'Half a thought'), 'the draft');
+    const before = talks.messages.size;
+    // The platform stores it and its answer never arrives; then the page is reloaded. The key stays the same.
+    await person.tell('deaf', 1);
+    await page.focus('textarea');
+    await page.keyboard.down('Control');
+    await person.presses('Enter');
+    await page.keyboard.up('Control');
+    await person.sees('stored once');
+    await page.reload();
+    await page.waitForSelector('[data-underway]');
+    await person.tell('deaf', 0);
+    await until(async () => !(await page.$('[data-underway]')), 'the answer to settle', 20_000);
+    assert.equal(talks.messages.size - before, 1);
+    assert.equal(await page.$eval('textarea', (field) => field.value), '');
+    // An SMS says what it costs before it is sent.
+    await page.type('textarea', 'Grüße – bis morgen');
+    await person.sees('because of –');
+  },
+
+  'a stranger’s mail runs nothing and loads nothing that was not asked for': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const talk = [...talks.talks.values()].find((one) => one.subject);
+    const asked = [];
+    page.on('request', (request) => asked.push(request.url()));
+    await person.comesBack(`/inbox?tab=all&conversation=${talk.id}`);
+    await person.sees('I would take two of them.');
+    await person.clicks('As it was designed');
+    await until(async () => page.$eval('iframe', (frame) => Boolean(frame.contentDocument?.querySelector('b'))), 'the mail in its frame');
+    await sleep(300);
+    assert.equal(await page.evaluate(() => globalThis.hacked ?? false), false);
+    assert.equal(asked.some((url) => url.startsWith('http://127.0.0.1:9/')), false, 'a picture from elsewhere was loaded');
+    await person.clicks('Load the pictures');
+    await until(() => asked.some((url) => url.startsWith('http://127.0.0.1:9/pixel.png')), 'the picture to be asked for');
+    assert.equal(await page.evaluate(() => globalThis.hacked ?? false), false);
+    // What the frame refuses is told by the browser; that it was refused is the point.
+    page.problems = page.problems.filter((problem) => !/Content.Security.Policy|sandboxed|Blocked script|CSP/i.test(problem));
+  },
+
+  'an account is connected by the form of its channel, its secret is never shown, and switching it off says what follows': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    await person.comesBack('/admin/channels');
+    await person.marked('live');
+    await page.waitForSelector('tr[data-channel]');
+    await person.sees('invalid_auth');
+    await person.presses('c');
+    await page.waitForSelector('#set-type');
+    await page.select('#set-type', 'slack');
+    await page.waitForSelector('#set-token');
+    await person.clicks('Connect', '.foot');
+    await person.sees('Something is missing');
+    await page.type('#set-account', 'T0ACME');
+    await page.type('#set-token', 'xoxb-not-for-eyes');
+    await page.reload();
+    await page.waitForSelector('#set-account');
+    assert.equal(await page.$eval('#set-account', (field) => field.value), 'T0ACME');
+    assert.equal(await page.$eval('#set-token', (field) => field.value), '');
+    assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes('not-for-eyes')), false);
+    await page.type('#set-token', 'xoxb-not-for-eyes');
+    await person.clicks('Connect', '.foot');
+    await person.sees('Slack is connected');
+    assert.equal(talks.accounts[0].settings.account, 'T0ACME');
+    assert.equal((await page.content()).includes('not-for-eyes'), false);
+    await person.clicks('WhatsApp support', 'tbody');
+    await page.waitForSelector('aside');
+    await until(async () => (await person.text('aside')).includes('12 messages'), 'what waits');
+    await person.clicks('Switch off', 'aside');
+    await person.sees('12 messages wait in it');
+    await person.clicks('Switch off', '[role=alertdialog]');
+    await page.waitForSelector('tr[data-state=disabled]');
+    assert.equal(talks.accounts.find((one) => one.id === 'chn_02').state, 'disabled');
+  },
+
+  'conversations are found by filters, given to others together, and given back': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    await person.comesBack('/admin/conversations');
+    await person.marked('live');
+    await page.waitForSelector('th[data-talk]');
+    await person.presses('/');
+    await page.keyboard.type('state:open has:nobody kim ');
+    await person.presses('Enter');
+    await until(() => page.url().includes('state%5Bin%5D=open') && page.url().includes('q=kim'), 'the filters in the address');
+    const kim = talks.contacts.find((one) => one.name.startsWith('Kim'));
+    const wanted = [...talks.talks.values()].filter((talk) => talk.contact_id === kim.id && talk.state === 'open' && !talk.assignee).length;
+    await until(async () => (await page.$$('th[data-talk]')).length === wanted, `${wanted} conversations of Kim`);
+    await person.clicks('Clear all');
+    await until(async () => (await page.$$('th[data-talk]')).length === talks.talks.size, 'all conversations');
+    const boxes = await page.$$('tbody input');
+    for (const box of boxes.slice(2, 5)) await box.click();
+    await person.sees('3 conversations selected');
+    await person.clicks('Assign', '.bulk');
+    await page.waitForSelector('[role=dialog]');
+    await page.keyboard.type('sam');
+    await person.presses('Enter');
+    await person.sees('3 conversations with Sam Visor now');
+    const given = () => [...talks.talks.values()].filter((talk) => talk.assignee === 'usr_02').length;
+    const now = given();
+    assert.ok(now >= 3);
+    await person.clicks('Undo', '.notices');
+    await until(() => given() < now, 'the conversations to be given back');
+  },
+
   'on a phone nothing scrolls sideways and the sections are at the bottom': async ({ person, page, browser }) => {
     await page.setViewport({ width: 390, height: 844 });
     await person.comesBack('/admin');
@@ -540,7 +794,7 @@ export const JOURNEYS = {
     await person.comesBack('/admin');
     await person.marked('live');
     const call = [...fake.platform.calls.values()].findLast((entry) => entry.state === 'bridged');
-    const paths = [...PAGES, `/admin/calls?call=${call.id}`, `/admin/calls/${call.id}`, `/admin/calls/${call.id}?tab=ladder`, `/admin/calls/${call.id}?tab=raw`, '/admin/nodes?node=node_00', '/admin/calls/call_none', '/nowhere'];
+    const paths = [...PAGES, `/admin/calls?call=${call.id}`, `/admin/calls/${call.id}`, `/admin/calls/${call.id}?tab=ladder`, `/admin/calls/${call.id}?tab=raw`, '/admin/nodes?node=node_00', '/admin/calls/call_none', `/inbox?tab=all&conversation=${[...fake.platform.talks.talks.keys()][0]}`, '/admin/channels?channel=chn_02', '/admin/channels?add=slack', '/nowhere'];
     // Structure is the same in both themes: each page is looked at once, then for its colours in the dark. Firefox
     // looks at the colours of the busiest pages.
     const busiest = paths.filter((path) => path === '/admin' || path.includes(call.id));

@@ -1,5 +1,5 @@
 /** What people do with a conversation: one request each, its answer taken at once, a refusal in words. */
-import { patch, post } from '$lib/api/client';
+import { get, patch, post } from '$lib/api/client';
 import { asProblem, type Problem } from '$lib/api/problem';
 import type { Conversation } from '$lib/api/types';
 import { threads } from '$lib/live/threads.svelte';
@@ -15,7 +15,11 @@ async function run(talk: Conversation, words: string, ask: () => Promise<Convers
     return after;
   } catch (error) {
     const problem = asProblem(error);
-    threads.talks.reader.hear([[talk.id, 0]]);
+    if (problem.status === 409) {
+      // Who has it now is what one wants to know.
+      const now = await get<Conversation>(`/v1/conversations/${talk.id}`).catch(() => null);
+      if (now) threads.talks.reader.take([now]);
+    } else threads.talks.reader.hear([[talk.id, 0]]);
     notices.problem(explained(talk, problem) || words, problem);
     return null;
   }
