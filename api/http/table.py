@@ -3,6 +3,7 @@
 from api.http.api_keys import api_keys
 from api.http.attachments import attachments
 from api.http.auth import auth
+from api.http.automation import automation
 from api.http.call_actions import call_actions
 from api.http.call_history import call_history
 from api.http.call_sounds import call_sounds
@@ -12,9 +13,13 @@ from api.http.channels import channels
 from api.http.conferences import conferences
 from api.http.contact_details import contact_details
 from api.http.contacts import contacts
+from api.http.content import content
+from api.http.conversation_actions import conversation_actions
+from api.http.conversation_search import conversation_search
 from api.http.conversations import conversations
 from api.http.events import events
 from api.http.inbound import inbound
+from api.http.labels import labels
 from api.http.messages import messages
 from api.http.node_actions import node_actions
 from api.http.nodes import nodes
@@ -47,7 +52,12 @@ GROUPS: tuple[Group, ...] = (
     contacts,
     contact_details,
     conversations,
+    conversation_actions,
+    conversation_search,
+    labels,
     messages,
+    content,
+    automation,
     attachments,
     conferences,
     events,

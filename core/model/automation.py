@@ -5,10 +5,10 @@ It decides; `core.storage.acting` does. Loops cannot be: an entry that a rule ca
 what a rule may do in one conversation within an hour is limited, so that two machines that answer each other end.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from core.model import hours
 from core.model.hours import Schedule
@@ -55,14 +55,22 @@ FIELDS = (
     "contact.company", "contact.language", "contact.timezone", "now",
 )  # fmt: skip
 """What conditions may ask about, beside ``contact.attributes.NAME``."""
+ATTRIBUTES = "contact.attributes."
+
+
+Word = Annotated[str, Meta(max_length=300)]
+LabelName = Annotated[str, Meta(min_length=1, max_length=60)]
+Labels = Annotated[tuple[LabelName, ...], Meta(max_length=50)]
+Said = Annotated[str, Meta(max_length=20_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=120)]
 
 
 class Condition(Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that must be so. Texts are compared without regard to case."""
 
-    field: str
+    field: Word
     op: Operator
-    value: str | int | bool | list[str] | None = None
+    value: Word | int | bool | Annotated[list[Word], Meta(max_length=100)] | None = None
     """For `within_hours` and `outside_hours` (of the field `now`): a schedule's id."""
 
 
@@ -70,36 +78,36 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Assign(Struct, frozen=True, tag="assign", tag_field="do", forbid_unknown_fields=True):
-    to: str = ""
+    to: Word = ""
     """A user's id; empty for nobody."""
 
 
 class Label(Struct, frozen=True, tag="label", tag_field="do", forbid_unknown_fields=True):
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
+    add: Labels = ()
+    remove: Labels = ()
 
 
 class Priority(Struct, frozen=True, tag="priority", tag_field="do", forbid_unknown_fields=True):
-    value: int
+    value: Annotated[int, Meta(ge=-10, le=10)]
 
 
 class Queue(Struct, frozen=True, tag="queue", tag_field="do", forbid_unknown_fields=True):
-    name: str
+    name: Name
     """Nobody has it then: whoever works in the queue takes it."""
 
 
 class Reply(Struct, frozen=True, tag="reply", tag_field="do", forbid_unknown_fields=True):
-    template_id: str = ""
-    text: str = ""
+    template_id: Word = ""
+    text: Said = ""
     """With places for values; used where no template is named."""
 
 
 class Note(Struct, frozen=True, tag="note", tag_field="do", forbid_unknown_fields=True):
-    text: str
+    text: Annotated[str, Meta(min_length=1, max_length=20_000)]
 
 
 class Snooze(Struct, frozen=True, tag="snooze", tag_field="do", forbid_unknown_fields=True):
-    for_s: int
+    for_s: Annotated[int, Meta(ge=1, le=366 * 86_400)]
 
 
 class Resolve(Struct, frozen=True, tag="resolve", tag_field="do", forbid_unknown_fields=True):
@@ -113,19 +121,24 @@ class Reopen(Struct, frozen=True, tag="reopen", tag_field="do", forbid_unknown_f
 class Emit(Struct, frozen=True, tag="emit", tag_field="do", forbid_unknown_fields=True):
     """Put `automation.emitted` with this name into the log, where webhooks hear it."""
 
-    name: str
+    name: Name
 
 
 Action = Assign | Label | Priority | Queue | Reply | Note | Snooze | Resolve | Reopen | Emit
 
 
+Actions = Annotated[tuple[Action, ...], Meta(min_length=1, max_length=30)]
+Conditions = Annotated[tuple[Condition, ...], Meta(max_length=50)]
+Events = Annotated[tuple[Event, ...], Meta(min_length=1, max_length=11)]
+
+
 class Rule(Struct, frozen=True):
     """A rule as it is stored."""
 
-    on: tuple[Event, ...]
-    actions: tuple[Action, ...]
-    all: tuple[Condition, ...] = ()
-    any: tuple[Condition, ...] = ()
+    on: Events
+    actions: Actions
+    all: Conditions = ()
+    any: Conditions = ()
     """At least one of these, where there are any."""
     enabled: bool = True
     position: int = 0
@@ -147,6 +160,18 @@ Schedules = Mapping[str, Schedule]
 def may_trigger(actor: str, causation_id: str, author: str = "") -> bool:
     """Whether rules look at an entry: not at one that a rule caused, by any of the marks that it leaves."""
     return not any(mark.startswith(RULE_PREFIX) for mark in (actor, causation_id, author))
+
+
+def mistakes(conditions: Iterable[Condition], schedules: Collection[str]) -> list[str]:
+    """What is wrong with conditions, for people; empty when nothing is."""
+    found = []
+    for number, one in enumerate(conditions):
+        timed = one.op in ("within_hours", "outside_hours")
+        if one.field not in FIELDS and not one.field.startswith(ATTRIBUTES):
+            found.append(f"condition {number}: there is no field {one.field}")
+        elif timed and (one.field != "now" or one.value not in schedules):
+            found.append(f"condition {number}: {one.op} asks about `now` and names a schedule")
+    return found
 
 
 def judge(rule: Rule, facts: Facts, schedules: Schedules) -> Verdict:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
@@ -24,36 +25,39 @@ HORIZON_DAYS = 750
 LAST_DATE = date(9990, 1, 1)
 
 
-class Span(Struct, frozen=True):
+Clock = Annotated[str, Meta(max_length=5)]
+
+
+class Span(Struct, frozen=True, forbid_unknown_fields=True):
     """Work from ``start`` to ``end``: ``HH:MM`` of one day, ``24:00`` for its end."""
 
-    start: str
-    end: str
+    start: Clock
+    end: Clock
 
 
-class Slot(Struct, frozen=True):
+class Slot(Struct, frozen=True, forbid_unknown_fields=True):
     """A span of every week. ``day``: 0 is Monday, 6 is Sunday (ISO 8601 minus one)."""
 
-    day: int
-    start: str
-    end: str
+    day: Annotated[int, Meta(ge=0, le=6)]
+    start: Clock
+    end: Clock
 
 
-class SpecialDay(Struct, frozen=True):
+class SpecialDay(Struct, frozen=True, forbid_unknown_fields=True):
     """A date with hours of its own; without ``spans`` nobody works that day."""
 
-    date: str
+    date: Annotated[str, Meta(max_length=10)]
     """``YYYY-MM-DD`` in the schedule's zone."""
-    spans: tuple[Span, ...] = ()
-    name: str = ""
+    spans: Annotated[tuple[Span, ...], Meta(max_length=20)] = ()
+    name: Annotated[str, Meta(max_length=120)] = ""
 
 
 class Schedule(Struct, frozen=True):
     """When work is done."""
 
-    timezone: str = "UTC"
-    weekly: tuple[Slot, ...] = ()
-    exceptions: tuple[SpecialDay, ...] = ()
+    timezone: Annotated[str, Meta(max_length=64)] = "UTC"
+    weekly: Annotated[tuple[Slot, ...], Meta(max_length=140)] = ()
+    exceptions: Annotated[tuple[SpecialDay, ...], Meta(max_length=400)] = ()
 
 
 ALWAYS = Schedule("UTC", tuple(Slot(day, "00:00", "24:00") for day in range(7)))

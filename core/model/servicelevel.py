@@ -6,10 +6,10 @@ carry, so the same history gives the same breaches however late it is read. A cl
 until it runs anew.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from core.model import hours
 from core.model.hours import Schedule
@@ -19,12 +19,15 @@ Kind = Literal["asked", "answered", "resolved", "reopened", "passed"]
 """What happened: somebody wrote to us, we answered, it was resolved, opened again, or time went by."""
 
 
-class Targets(Struct, frozen=True):
+Seconds = Annotated[int, Meta(ge=0, le=366 * 86_400)]
+
+
+class Targets(Struct, frozen=True, forbid_unknown_fields=True):
     """What a policy promises: seconds of work, 0 for no promise."""
 
-    first_reply_s: int = 0
-    next_reply_s: int = 0
-    resolution_s: int = 0
+    first_reply_s: Seconds = 0
+    next_reply_s: Seconds = 0
+    resolution_s: Seconds = 0
 
 
 class Clocks(Struct, frozen=True):

@@ -104,6 +104,8 @@ def _calls_by(column: str) -> str:
         """(select started_us as place, id, convert_to('{"type":"call","at_us":' || started_us || ',"call":'"""  # noqa: S608
         f" || doc::text || '}}', 'UTF8') as document from cdrs where tenant_id = $1 and kind = 'call'"
         f" and {column} = any($6::text[]){other} and (started_us, id) < ($3, $4)"
+        # (one that stands in a conversation is there as its message)
+        " and not exists (select from messages m where m.tenant_id = $1 and m.call_id = cdrs.call_id and m.call_id <> '')"
         " order by started_us desc, id desc limit $5::bigint + 1)"
     )
 

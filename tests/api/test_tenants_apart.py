@@ -123,7 +123,35 @@ async def people(api: Api, tenant: str, contact_id: str) -> dict[str, str]:
     other = await api.ask("POST", "/v1/contacts", key, {"name": f"Other {tenant}"})
     merge = await api.ask("POST", "/v1/contacts/merge", key, {"kept": contact_id, "gone": other.json()["id"]})
     (identity, *_) = merge.json()["contact"]["identities"]
-    return {"contact_id": contact_id, "identity_id": identity["id"], "merge_id": merge.json()["merge_id"]}
+    return {
+        **await written_once(api, key, tenant),
+        "contact_id": contact_id,
+        "identity_id": identity["id"],
+        "merge_id": merge.json()["merge_id"],
+        "label": f"vip-{tenant}",
+    }
+
+
+async def written_once(api: Api, key: str, tenant: str) -> dict[str, str]:
+    """One of everything that is written once and used often."""
+    action = {"do": "label", "add": [tenant]}
+    bodies: dict[str, dict[str, Any]] = {
+        "labels": {},
+        "views": {"filter": "state[eq]=open"},
+        "templates": {"text": "Hi {{contact.name|there}}"},
+        "canned-replies": {"text": "Hi", "name": "hi"},
+        "macros": {"actions": [action]},
+        "rules": {"on": ["message.received"], "actions": [action]},
+        "sla-policies": {"targets": {"first_reply_s": 60}},
+        "schedules": {"timezone": "UTC", "weekly": [{"day": 0, "start": "09:00", "end": "17:00"}]},
+    }
+    names = ("label", "view", "template", "canned_reply", "macro", "rule", "sla_policy", "schedule")
+    ids = {}
+    for name, (path, body) in zip(names, bodies.items(), strict=True):
+        made = await api.ask("POST", f"/v1/{path}", key, {"name": tenant, **body})
+        assert made.status_code == 201, made.text
+        ids[f"{name}_id"] = str(made.json()["id"])
+    return ids
 
 
 async def upload(api: Api, key: str, name: str) -> dict[str, Any]:
@@ -167,6 +195,7 @@ def example(schema: dict[str, Any], ids: dict[str, str]) -> Any:
     for text in (
         "https://203.0.113.9/", "+14155550100", "12", "calls:read", "someone@example.org", "NORMAL_CLEARING",
         "esl://:x@127.0.0.1:8021", "sofia/x/{number}", "pause",
+        "conv_1", "ctc_1", "msg_1", "usr_1", "chn_1",
     ):  # fmt: skip
         if re.search(schema.get("pattern", ""), text) and len(text) >= schema.get("minLength", 0):
             return text

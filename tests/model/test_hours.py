@@ -22,7 +22,9 @@ OFFICE = Schedule(
 
 
 def at(text: str, zone: str = "Europe/Berlin", fold: int = 0) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp()) * 1_000_000
+    return (
+        round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp()) * 1_000_000
+    )
 
 
 def nights(zone: str) -> Schedule:

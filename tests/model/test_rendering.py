@@ -28,7 +28,14 @@ def test_a_value_is_never_read_for_places_again() -> None:
 
 
 def test_there_is_nothing_but_places() -> None:
-    for text in ("{{ 7*7 }}", "{% if x %}", "{{contact.__class__}}", "{{contact.name.upper}}", "{{a.b()}}", "{{"):
+    for text in (
+        "{{ 7*7 }}",
+        "{% if x %}",
+        "{{contact.__class__}}",
+        "{{contact.name.upper}}",
+        "{{a.b()}}",
+        "{{",
+    ):
         done = render(text, {"a": {}, "contact": {"name": "Ann"}})
         assert done.text in (text, "")
 

@@ -21,7 +21,11 @@ def after(*happened: tuple[Kind, int], targets: Targets = TARGETS) -> tuple[Cloc
 
 def test_the_first_question_starts_the_clocks_and_later_ones_do_not_put_them_back() -> None:
     clocks, broken = after(("asked", 0), ("asked", 50))
-    assert (clocks.first_reply_due_us, clocks.next_reply_due_us, clocks.resolution_due_us) == (60 * S, 0, 600 * S)
+    assert (clocks.first_reply_due_us, clocks.next_reply_due_us, clocks.resolution_due_us) == (
+        60 * S,
+        0,
+        600 * S,
+    )
     assert not broken and clocks.due_us == 60 * S
 
 
@@ -63,7 +67,10 @@ def test_outside_the_hours_clocks_stand_still() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["asked", "answered", "resolved", "reopened"]), st.integers(0, 300)), max_size=12),
+    st.lists(
+        st.tuples(st.sampled_from(["asked", "answered", "resolved", "reopened"]), st.integers(0, 300)),
+        max_size=12,
+    ),
     st.sets(st.integers(0, 4000), max_size=30),
 )
 def test_looking_more_often_finds_the_same_breaches(steps: list[tuple[Kind, int]], looks: set[int]) -> None:
