@@ -1861,7 +1861,13 @@ export interface paths {
          */
         get: operations["list_conversations"];
         put?: never;
-        post?: never;
+        /**
+         * Begin a conversation
+         * @description With somebody who has not written. Answers the open one with them on this account if there is one. Whether they may be written to is decided when a message goes out.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["create_conversation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1889,7 +1895,7 @@ export interface paths {
         head?: never;
         /**
          * Change a conversation
-         * @description What is not given stays.
+         * @description What is not given stays. A resolved one is opened again by `reopen`.
          *
          *     Needs the permission `conversations:write`.
          */
@@ -2006,6 +2012,472 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/conversations/{conversation_id}/transfer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand it on
+         * @description To a person, to a queue, or to a person of a queue.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["transfer_conversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add labels
+         * @description Those that it has already stay as they are.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["add_labels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/labels/{label}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take a label away
+         * @description Nothing happens if it has no such label.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        delete: operations["remove_label"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/participants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who takes part
+         * @description In the order in which they came.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_conversation_participants"];
+        put?: never;
+        /**
+         * Let somebody take part
+         * @description Whoever takes part already stays.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["add_conversation_participant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/participants/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Let somebody go
+         * @description 404 when they take no part.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        delete: operations["remove_conversation_participant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is looking and who types
+         * @description Right now: it runs out within half a minute, and is kept nowhere else.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["get_presence"];
+        put?: never;
+        /**
+         * Be seen looking at it
+         * @description Every ten seconds while it is on the screen; `here: false` when it is left.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        post: operations["be_present"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/typing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that an answer is being written
+         * @description Every few seconds while keys are pressed. The first one holds a soft claim: `typing` in the answer names who has it, so a second one sees that somebody is answering already. It forbids nothing, and is not in the log.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["say_typing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make another conversation part of it
+         * @description Of the same person. What answers a message of the other one lands here; `split` takes it back.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["merge_conversations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/merges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became part of it
+         * @description Newest first, with those that were taken back.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_conversation_merges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make two of it
+         * @description Answers the other one: what was merged, or a new one of these messages.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["split_conversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Do the same to many
+         * @description Each by itself, with its own result: one that cannot be done holds up none of the others.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["bulk_conversations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find messages by their words
+         * @description Newest first, with the conversation of each. Words are compared as they are, in any language: no endings are cut.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        post: operations["search_conversations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to it, newest first
+         * @description The entries of the log that are about the conversation itself, as long as the log keeps them.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_conversation_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/transcript": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What was said, as a text
+         * @description Without notes: it can be given to the one it is about. Times are UTC; the newest 5,000 messages.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        post: operations["make_transcript"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/conversations/{conversation_id}/transcript/html": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What was said, as a page
+         * @description The same as a page to be saved: without scripts, pictures and addresses of others.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        post: operations["make_html_transcript"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List labels, newest first
+         * @description The words that conversations are meant to carry, with their colours. Deleting one leaves it where it stands.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_labels"];
+        put?: never;
+        /**
+         * Create a label
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["create_label"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/labels/{label_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One label
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["get_label"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a label
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        delete: operations["delete_label"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a label
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        patch: operations["update_label"];
+        trace?: never;
+    };
+    "/v1/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List views, newest first
+         * @description Saved filters of the list of conversations: everybody's, and one's own.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["list_views"];
+        put?: never;
+        /**
+         * Create a view
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["create_view"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/views/{view_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One view
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `conversations:read`.
+         */
+        get: operations["get_view"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a view
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        delete: operations["delete_view"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a view
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        patch: operations["update_view"];
+        trace?: never;
+    };
     "/v1/conversations/{conversation_id}/messages": {
         parameters: {
             query?: never;
@@ -2114,6 +2586,488 @@ export interface paths {
          *     Needs the permission `conversations:read`.
          */
         get: operations["list_receipts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List templates, newest first
+         * @description Texts with places for values, by channel and language.
+         *
+         *     Needs the permission `content:read`.
+         */
+        get: operations["list_templates"];
+        put?: never;
+        /**
+         * Create a template
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `content:write`.
+         */
+        post: operations["create_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/templates/{template_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One template
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `content:read`.
+         */
+        get: operations["get_template"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a template
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `content:write`.
+         */
+        delete: operations["delete_template"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a template
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `content:write`.
+         */
+        patch: operations["update_template"];
+        trace?: never;
+    };
+    "/v1/canned-replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List canned replies, newest first
+         * @description Texts that are put into the composer by their short names.
+         *
+         *     Needs the permission `content:read`.
+         */
+        get: operations["list_canned_replies"];
+        put?: never;
+        /**
+         * Create a canned reply
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `content:write`.
+         */
+        post: operations["create_canned_reply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/canned-replies/{canned_reply_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One canned reply
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `content:read`.
+         */
+        get: operations["get_canned_reply"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a canned reply
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `content:write`.
+         */
+        delete: operations["delete_canned_reply"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a canned reply
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `content:write`.
+         */
+        patch: operations["update_canned_reply"];
+        trace?: never;
+    };
+    "/v1/macros": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List macros, newest first
+         * @description Things that are done to a conversation together.
+         *
+         *     Needs the permission `content:read`.
+         */
+        get: operations["list_macros"];
+        put?: never;
+        /**
+         * Create a macro
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `content:write`.
+         */
+        post: operations["create_macro"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/macros/{macro_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One macro
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `content:read`.
+         */
+        get: operations["get_macro"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a macro
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `content:write`.
+         */
+        delete: operations["delete_macro"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a macro
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `content:write`.
+         */
+        patch: operations["update_macro"];
+        trace?: never;
+    };
+    "/v1/templates/{template_id}/render": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fill a template in
+         * @description Nothing is sent. What has no value is reported, and parts are counted as the channel counts them.
+         *
+         *     Needs the permission `content:read`.
+         */
+        post: operations["render_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/macros/{macro_id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run a macro
+         * @description All of its actions in one transaction, or (409 `action_failed`, which names the one) none of them.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["run_macro"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rules, newest first
+         * @description What happens by itself. A rule sees what happens after it was made, and nothing that a rule did.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["list_rules"];
+        put?: never;
+        /**
+         * Create a rule
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        post: operations["create_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One rule
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["get_rule"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a rule
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        delete: operations["delete_rule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a rule
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        patch: operations["update_rule"];
+        trace?: never;
+    };
+    "/v1/sla-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List SLA policies, newest first
+         * @description How soon people are answered. A change holds for clocks that begin after it.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["list_SLA_policies"];
+        put?: never;
+        /**
+         * Create a SLA policy
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        post: operations["create_SLA_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sla-policies/{sla_policy_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One SLA policy
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["get_SLA_policy"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a SLA policy
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        delete: operations["delete_SLA_policy"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a SLA policy
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        patch: operations["update_SLA_policy"];
+        trace?: never;
+    };
+    "/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List schedules, newest first
+         * @description Business hours: of a week, and of the days that differ.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["list_schedules"];
+        put?: never;
+        /**
+         * Create a schedule
+         * @description 409 `name_taken` when another one has its name.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        post: operations["create_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schedules/{schedule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One schedule
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["get_schedule"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a schedule
+         * @description 409 `in_use` while a rule, macro or promise names it.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        delete: operations["delete_schedule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a schedule
+         * @description What is not given stays; lists are replaced as a whole.
+         *
+         *     Needs the permission `automation:write`.
+         */
+        patch: operations["update_schedule"];
+        trace?: never;
+    };
+    "/v1/rules/{rule_id}/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See what a rule would have done
+         * @description Nothing is done. Conversations are looked at as they are now, each with the last message of the other side.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        post: operations["dry_run_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/{rule_id}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a rule did, newest first
+         * @description Each with what became of its actions. `seq` is the entry of the log that it was about.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["list_rule_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sla-breaches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Promises that were not kept, newest first
+         * @description Each is also `sla.breached` in the log, once.
+         *
+         *     Needs the permission `automation:read`.
+         */
+        get: operations["list_sla_breaches"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2916,6 +3870,10 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** AddLabels */
+        AddLabels: {
+            labels: string[];
+        };
         /** ApiKey */
         ApiKey: {
             id: string;
@@ -2932,6 +3890,13 @@ export interface components {
             expires_at: string | null;
             /** @default null */
             last_used_at: string | null;
+        };
+        /** Assign */
+        Assign: {
+            /** @enum {unknown} */
+            do: "assign";
+            /** @default  */
+            to: string;
         };
         /** Assignment */
         Assignment: {
@@ -3006,6 +3971,29 @@ export interface components {
             /** @default null */
             calls: components["schemas"]["Limit"] | null;
         };
+        /** Bulk */
+        Bulk: {
+            ids: string[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+        };
+        /** BulkReport */
+        BulkReport: {
+            done: number;
+            results: components["schemas"]["BulkResult"][];
+        };
+        /**
+         * BulkResult
+         * @description What became of one conversation.
+         */
+        BulkResult: {
+            id: string;
+            /** @enum {unknown} */
+            status: "done" | "failed" | "refused";
+            /** @default  */
+            code: string;
+            /** @default  */
+            detail: string;
+        };
         /**
          * Call
          * @description A conversation between legs: what a person calls a call.
@@ -3078,6 +4066,23 @@ export interface components {
         /** CallRecordings */
         CallRecordings: {
             data: components["schemas"]["CallRecording"][];
+        };
+        /** CannedReplyChange */
+        CannedReplyChange: {
+            name?: string;
+            text?: string;
+            team?: string;
+        };
+        /** CannedReplyInfo */
+        CannedReplyInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            text: string;
+            team: string;
         };
         /**
          * Cdr
@@ -3195,6 +4200,17 @@ export interface components {
             data: components["schemas"]["Component"][];
         };
         /**
+         * Condition
+         * @description One thing that must be so. Texts are compared without regard to case.
+         */
+        Condition: {
+            field: string;
+            /** @enum {unknown} */
+            op: "contains" | "eq" | "exists" | "gt" | "gte" | "in" | "lt" | "lte" | "missing" | "ne" | "not_contains" | "not_in" | "outside_hours" | "starts_with" | "within_hours";
+            /** @default null */
+            value: string | number | boolean | string[] | null;
+        };
+        /**
          * ConferenceInfo
          * @description One meeting in a room.
          */
@@ -3206,7 +4222,7 @@ export interface components {
             live: boolean;
             created_us: number;
             ended_us: number;
-            members: components["schemas"]["Participant"][];
+            members: components["schemas"]["api.http.conferences.Participant"][];
         };
         /**
          * ConferenceOutcome
@@ -3304,6 +4320,7 @@ export interface components {
             version: number;
             created_us: number;
             resolved_us: number;
+            sla: components["schemas"]["Sla"] | null;
         };
         /** ConversationChange */
         ConversationChange: {
@@ -3312,6 +4329,19 @@ export interface components {
             subject?: string;
             /** @enum {unknown} */
             state?: "open" | "pending";
+        };
+        /**
+         * ConversationMerge
+         * @description What became part of a conversation.
+         */
+        ConversationMerge: {
+            id: string;
+            kept: string;
+            gone: string;
+            messages: number;
+            actor: string;
+            merged_us: number;
+            undone_us: number;
         };
         /** CreatedKey */
         CreatedKey: {
@@ -3392,6 +4422,32 @@ export interface components {
             payload: string | null;
             event: components["schemas"]["LogItem"] | null;
         };
+        /**
+         * Done
+         * @description What became of one action.
+         */
+        Done: {
+            action: string;
+            ok: boolean;
+            /** @default  */
+            code: string;
+            /** @default  */
+            detail: string;
+        };
+        /** DryRun */
+        DryRun: {
+            /** @default 100 */
+            last: number;
+        };
+        /**
+         * Emit
+         * @description Put `automation.emitted` with this name into the log, where webhooks hear it.
+         */
+        Emit: {
+            /** @enum {unknown} */
+            do: "emit";
+            name: string;
+        };
         /** EventType */
         EventType: {
             name: string;
@@ -3413,12 +4469,49 @@ export interface components {
             /** @default  */
             parameter: string;
         };
+        /**
+         * Found
+         * @description A conversation to which it applies. ``all`` and ``any`` say what each condition said.
+         */
+        Found: {
+            conversation_id: string;
+            all: boolean[];
+            any: boolean[];
+        };
         /** Hangup */
         Hangup: {
             /** @default null */
             leg: string | null;
             /** @default null */
             cause: string | null;
+        };
+        /**
+         * Hit
+         * @description A message that holds the words.
+         */
+        Hit: {
+            message_id: string;
+            conversation_id: string;
+            /** @enum {unknown} */
+            kind: "call" | "message" | "note" | "system";
+            /** @enum {unknown} */
+            direction: "" | "in" | "out";
+            author: string;
+            at_us: number;
+            excerpt: string;
+            contact_id: string;
+            contact_name: string;
+            channel_id: string;
+            /** @enum {unknown} */
+            state: "open" | "pending" | "resolved" | "snoozed";
+            assignee: string;
+            labels: string[];
+        };
+        /** Hits */
+        Hits: {
+            data: components["schemas"]["Hit"][];
+            has_more: boolean;
+            next_cursor: string | null;
         };
         /**
          * Identity
@@ -3514,7 +4607,7 @@ export interface components {
         /** KeyChange */
         KeyChange: {
             name?: string;
-            scopes?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            scopes?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             expires_at?: string | null;
         };
         /** Keys */
@@ -3523,6 +4616,31 @@ export interface components {
             digits: string;
             /** @default null */
             leg: string | null;
+        };
+        /** Label */
+        Label: {
+            /** @enum {unknown} */
+            do: "label";
+            /** @default [] */
+            add: string[];
+            /** @default [] */
+            remove: string[];
+        };
+        /** LabelChange */
+        LabelChange: {
+            color?: string;
+            description?: string;
+        };
+        /** LabelInfo */
+        LabelInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            color: string;
+            description: string;
         };
         /**
          * Lease
@@ -3709,6 +4827,36 @@ export interface components {
             /** @default null */
             refresh_token: string | null;
         };
+        /** Looking */
+        Looking: {
+            /** @default true */
+            here: boolean;
+        };
+        /** MacroChange */
+        MacroChange: {
+            name?: string;
+            actions?: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            description?: string;
+        };
+        /** MacroInfo */
+        MacroInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            description: string;
+        };
+        /**
+         * MacroReport
+         * @description What was done, in order.
+         */
+        MacroReport: {
+            conversation_id: string;
+            done: components["schemas"]["Done"][];
+        };
         /** MemberChange */
         MemberChange: {
             muted: boolean;
@@ -3719,6 +4867,10 @@ export interface components {
             gone: string;
             /** @default false */
             even_if_verified: boolean;
+        };
+        /** MergeInto */
+        MergeInto: {
+            gone: string;
         };
         /**
          * Merged
@@ -3831,6 +4983,13 @@ export interface components {
             permissions: string[];
             session_id: string;
         };
+        /** NewCannedReply */
+        NewCannedReply: {
+            name: string;
+            text: string;
+            /** @default  */
+            team: string;
+        };
         /** NewChannel */
         NewChannel: {
             type: string;
@@ -3880,14 +5039,36 @@ export interface components {
         NewContactNote: {
             text: string;
         };
+        /** NewConversation */
+        NewConversation: {
+            contact_id: string;
+            channel_id: string;
+            /** @default  */
+            subject: string;
+        };
         /** NewKey */
         NewKey: {
             name: string;
-            scopes: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            scopes: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             /** @default null */
             expires_at: string | null;
             /** @default false */
             all_tenants: boolean;
+        };
+        /** NewLabel */
+        NewLabel: {
+            name: string;
+            /** @default  */
+            color: string;
+            /** @default  */
+            description: string;
+        };
+        /** NewMacro */
+        NewMacro: {
+            name: string;
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            /** @default  */
+            description: string;
         };
         /** NewNode */
         NewNode: {
@@ -3904,12 +5085,68 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** NewParticipant */
+        NewParticipant: {
+            user_id: string;
+        };
         /** NewRole */
         NewRole: {
             name: string;
-            permissions: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            permissions: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             /** @default  */
             description: string;
+        };
+        /** NewRule */
+        NewRule: {
+            name: string;
+            on: ("conversation.assigned" | "conversation.created" | "conversation.labelled" | "conversation.reopened" | "conversation.resolved" | "conversation.snoozed" | "conversation.transferred" | "message.noted" | "message.queued" | "message.received" | "sla.breached")[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            /** @default [] */
+            all: components["schemas"]["Condition"][];
+            /** @default [] */
+            any: components["schemas"]["Condition"][];
+            /** @default true */
+            enabled: boolean;
+            /** @default 0 */
+            position: number;
+        };
+        /** NewSchedule */
+        NewSchedule: {
+            name: string;
+            timezone: string;
+            weekly: components["schemas"]["Slot"][];
+            /** @default [] */
+            exceptions: components["schemas"]["SpecialDay"][];
+        };
+        /** NewSlaPolicy */
+        NewSlaPolicy: {
+            name: string;
+            targets: components["schemas"]["Targets"];
+            /** @default  */
+            schedule_id: string;
+            /** @default [] */
+            all: components["schemas"]["Condition"][];
+            /** @default true */
+            enabled: boolean;
+            /** @default 0 */
+            position: number;
+        };
+        /** NewTemplate */
+        NewTemplate: {
+            name: string;
+            text: string;
+            /** @default  */
+            channel: string;
+            /** @default  */
+            language: string;
+            /** @default  */
+            subject: string;
+            /** @default  */
+            html: string;
+            /** @default  */
+            provider_name: string;
+            /** @default [] */
+            provider_values: string[];
         };
         /** NewTenant */
         NewTenant: {
@@ -3941,6 +5178,13 @@ export interface components {
             roles: string[];
             /** @default null */
             password: string | null;
+        };
+        /** NewView */
+        NewView: {
+            name: string;
+            filter: string;
+            /** @default true */
+            shared: boolean;
         };
         /** NewWebhook */
         NewWebhook: {
@@ -4005,6 +5249,12 @@ export interface components {
             node: components["schemas"]["NodeInfo"];
             result: Record<string, never>;
         };
+        /** Note */
+        Note: {
+            /** @enum {unknown} */
+            do: "note";
+            text: string;
+        };
         /**
          * OnLeg
          * @description Which leg; the call's first live one when it is not said.
@@ -4031,22 +5281,9 @@ export interface components {
             /** @default null */
             timeout_s: number | null;
         };
-        /**
-         * Participant
-         * @description One leg in a room.
-         */
-        Participant: {
-            id: string;
-            leg: string;
-            caller: string;
-            caller_name: string;
-            destination: string;
-            direction: string;
-            muted: boolean;
-        };
         /** ParticipantList */
         ParticipantList: {
-            data: components["schemas"]["Participant"][];
+            data: components["schemas"]["api.http.conferences.Participant"][];
         };
         /** PasswordChange */
         PasswordChange: {
@@ -4085,6 +5322,36 @@ export interface components {
             leg: string | null;
         };
         /**
+         * Presence
+         * @description Who is there.
+         */
+        Presence: {
+            looking: string[];
+            typing: string;
+        };
+        /**
+         * Preview
+         * @description A template as it would be sent.
+         */
+        Preview: {
+            text: string;
+            subject: string;
+            html: string;
+            missing: string[];
+            content: Record<string, never>;
+            segments: number;
+            /** @enum {unknown} */
+            encoding: "" | "gsm7" | "ucs2";
+            characters: number;
+            too_long: boolean;
+        };
+        /** Priority */
+        Priority: {
+            /** @enum {unknown} */
+            do: "priority";
+            value: number;
+        };
+        /**
          * Problem
          * @description Why a request was not fulfilled.
          */
@@ -4116,6 +5383,12 @@ export interface components {
         /** ProfileChange */
         ProfileChange: {
             name?: string;
+        };
+        /** Queue */
+        Queue: {
+            /** @enum {unknown} */
+            do: "queue";
+            name: string;
         };
         /**
          * Reacted
@@ -4196,6 +5469,20 @@ export interface components {
             reason: string;
             line: string;
         };
+        /** RenderTemplate */
+        RenderTemplate: {
+            /** @default null */
+            conversation_id: string | null;
+            /** @default {} */
+            values: Record<string, never>;
+            /** @default  */
+            channel_type: string;
+        };
+        /** Reopen */
+        Reopen: {
+            /** @enum {unknown} */
+            do: "reopen";
+        };
         /** Replay */
         Replay: {
             from_seq: number;
@@ -4207,11 +5494,25 @@ export interface components {
         Replayed: {
             deliveries: number;
         };
+        /** Reply */
+        Reply: {
+            /** @enum {unknown} */
+            do: "reply";
+            /** @default  */
+            template_id: string;
+            /** @default  */
+            text: string;
+        };
+        /** Resolve */
+        Resolve: {
+            /** @enum {unknown} */
+            do: "resolve";
+        };
         /** RoleChange */
         RoleChange: {
             name?: string;
             description?: string;
-            permissions?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "cdrs:read" | "channels:read" | "channels:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            permissions?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
         };
         /** RoleInfo */
         RoleInfo: {
@@ -4232,6 +5533,96 @@ export interface components {
         Rotation: {
             /** @default 0 */
             overlap_s: number;
+        };
+        /** RuleChange */
+        RuleChange: {
+            name?: string;
+            on?: ("conversation.assigned" | "conversation.created" | "conversation.labelled" | "conversation.reopened" | "conversation.resolved" | "conversation.snoozed" | "conversation.transferred" | "message.noted" | "message.queued" | "message.received" | "sla.breached")[];
+            actions?: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            all?: components["schemas"]["Condition"][];
+            any?: components["schemas"]["Condition"][];
+            enabled?: boolean;
+            position?: number;
+        };
+        /** RuleInfo */
+        RuleInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            on: ("conversation.assigned" | "conversation.created" | "conversation.labelled" | "conversation.reopened" | "conversation.resolved" | "conversation.snoozed" | "conversation.transferred" | "message.noted" | "message.queued" | "message.received" | "sla.breached")[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            all: components["schemas"]["Condition"][];
+            any: components["schemas"]["Condition"][];
+            enabled: boolean;
+            position: number;
+        };
+        /**
+         * RuleRun
+         * @description What a rule did about one entry of the log.
+         */
+        RuleRun: {
+            id: string;
+            seq: number;
+            conversation_id: string;
+            /** @enum {unknown} */
+            outcome: "done" | "failed" | "limited" | "partly";
+            report: components["schemas"]["Done"][];
+            at_us: number;
+        };
+        /** RunMacro */
+        RunMacro: {
+            conversation_id: string;
+        };
+        /** ScheduleChange */
+        ScheduleChange: {
+            name?: string;
+            timezone?: string;
+            weekly?: components["schemas"]["Slot"][];
+            exceptions?: components["schemas"]["SpecialDay"][];
+        };
+        /** ScheduleInfo */
+        ScheduleInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            timezone: string;
+            weekly: components["schemas"]["Slot"][];
+            exceptions: components["schemas"]["SpecialDay"][];
+        };
+        /** Search */
+        Search: {
+            text: string;
+            /** @default [] */
+            states: ("open" | "pending" | "resolved" | "snoozed")[];
+            /** @default  */
+            channel_id: string;
+            /** @default  */
+            contact_id: string;
+            /** @default  */
+            assignee: string;
+            /** @default  */
+            queue: string;
+            /** @default [] */
+            labels: string[];
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            direction: "" | "in" | "out";
+            /** @default 0 */
+            from_us: number;
+            /** @default 0 */
+            to_us: number;
+            /** @default 50 */
+            limit: number;
+            /** @default null */
+            cursor: string | null;
         };
         /** SecretRotation */
         SecretRotation: {
@@ -4256,9 +5647,87 @@ export interface components {
         SessionList: {
             data: components["schemas"]["Session"][];
         };
-        /** Snooze */
-        Snooze: {
-            until_us: number;
+        /**
+         * Sla
+         * @description A promise and its clocks: microseconds since 1970, 0 for a clock that does not run.
+         */
+        Sla: {
+            policy: string;
+            first_reply_due_us: number;
+            next_reply_due_us: number;
+            resolution_due_us: number;
+            breached: ("first_reply" | "next_reply" | "resolution")[];
+        };
+        /**
+         * SlaBreach
+         * @description A promise that was not kept.
+         */
+        SlaBreach: {
+            id: string;
+            conversation_id: string;
+            policy_id: string;
+            /** @enum {unknown} */
+            clock: "first_reply" | "next_reply" | "resolution";
+            due_us: number;
+            at_us: number;
+        };
+        /** SlaPolicyChange */
+        SlaPolicyChange: {
+            name?: string;
+            targets?: components["schemas"]["Targets"];
+            schedule_id?: string;
+            all?: components["schemas"]["Condition"][];
+            enabled?: boolean;
+            position?: number;
+        };
+        /** SlaPolicyInfo */
+        SlaPolicyInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            targets: components["schemas"]["Targets"];
+            schedule_id: string;
+            all: components["schemas"]["Condition"][];
+            enabled: boolean;
+            position: number;
+        };
+        /**
+         * Slot
+         * @description A span of every week. ``day``: 0 is Monday, 6 is Sunday (ISO 8601 minus one).
+         */
+        Slot: {
+            day: number;
+            start: string;
+            end: string;
+        };
+        /**
+         * Span
+         * @description Work from ``start`` to ``end``: ``HH:MM`` of one day, ``24:00`` for its end.
+         */
+        Span: {
+            start: string;
+            end: string;
+        };
+        /**
+         * SpecialDay
+         * @description A date with hours of its own; without ``spans`` nobody works that day.
+         */
+        SpecialDay: {
+            date: string;
+            /** @default [] */
+            spans: components["schemas"]["Span"][];
+            /** @default  */
+            name: string;
+        };
+        /** Split */
+        Split: {
+            /** @default  */
+            merge_id: string;
+            /** @default [] */
+            messages: string[];
         };
         /**
          * Status
@@ -4271,6 +5740,45 @@ export interface components {
             good: number;
             attention: number;
             bad: number;
+        };
+        /**
+         * Targets
+         * @description What a policy promises: seconds of work, 0 for no promise.
+         */
+        Targets: {
+            /** @default 0 */
+            first_reply_s: number;
+            /** @default 0 */
+            next_reply_s: number;
+            /** @default 0 */
+            resolution_s: number;
+        };
+        /** TemplateChange */
+        TemplateChange: {
+            name?: string;
+            text?: string;
+            channel?: string;
+            language?: string;
+            subject?: string;
+            html?: string;
+            provider_name?: string;
+            provider_values?: string[];
+        };
+        /** TemplateInfo */
+        TemplateInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            text: string;
+            channel: string;
+            language: string;
+            subject: string;
+            html: string;
+            provider_name: string;
+            provider_values: string[];
         };
         /**
          * Tenant
@@ -4329,23 +5837,20 @@ export interface components {
             data: components["schemas"]["Moment"][];
             has_more: boolean;
         };
-        /** Transfer */
-        Transfer: {
-            /** @description A number (`+442071234567`, `1000`) or a registered phone (`user:NAME`, `user:NAME@domain`). */
-            to: string;
-            /**
-             * @default blind
-             * @enum {unknown}
-             */
-            mode: "attended" | "blind";
-            /** @default null */
-            leg: string | null;
-            /** @default null */
-            from: string | null;
-            /** @default null */
-            caller_name: string | null;
-            /** @default null */
-            timeout_s: number | null;
+        /**
+         * Trial
+         * @description What a rule would have done.
+         */
+        Trial: {
+            looked_at: number;
+            applies: number;
+            would: string[];
+            found: components["schemas"]["Found"][];
+        };
+        /** TypingNow */
+        TypingNow: {
+            /** @default true */
+            typing: boolean;
         };
         /**
          * User
@@ -4376,6 +5881,23 @@ export interface components {
         Version: {
             version: string;
             api_version: string;
+        };
+        /** ViewChange */
+        ViewChange: {
+            name?: string;
+            filter?: string;
+            shared?: boolean;
+        };
+        /** ViewInfo */
+        ViewInfo: {
+            id: string;
+            name: string;
+            version: number;
+            created_us: number;
+            updated_us: number;
+            created_by: string;
+            filter: string;
+            shared: boolean;
         };
         /** WebhookChange */
         WebhookChange: {
@@ -4411,6 +5933,64 @@ export interface components {
             version: number;
             created_us: number;
             updated_us: number;
+        };
+        /** Transfer */
+        "api.http.call_actions.Transfer": {
+            /** @description A number (`+442071234567`, `1000`) or a registered phone (`user:NAME`, `user:NAME@domain`). */
+            to: string;
+            /**
+             * @default blind
+             * @enum {unknown}
+             */
+            mode: "attended" | "blind";
+            /** @default null */
+            leg: string | null;
+            /** @default null */
+            from: string | null;
+            /** @default null */
+            caller_name: string | null;
+            /** @default null */
+            timeout_s: number | null;
+        };
+        /**
+         * Participant
+         * @description One leg in a room.
+         */
+        "api.http.conferences.Participant": {
+            id: string;
+            leg: string;
+            caller: string;
+            caller_name: string;
+            destination: string;
+            direction: string;
+            muted: boolean;
+        };
+        /**
+         * Participant
+         * @description Somebody who follows a conversation without being its assignee.
+         */
+        "api.http.conversation_actions.Participant": {
+            user_id: string;
+            name: string;
+        };
+        /** Transfer */
+        "api.http.conversation_actions.Transfer": {
+            /** @default  */
+            to_user: string;
+            /** @default  */
+            to_queue: string;
+            /** @default  */
+            note: string;
+        };
+        /** Snooze */
+        "api.http.conversations.Snooze": {
+            until_us: number;
+        };
+        /** Snooze */
+        "core.model.automation.Snooze": {
+            /** @enum {unknown} */
+            do: "snooze";
+            for_s: number;
         };
     };
     responses: {
@@ -7933,7 +9513,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Transfer"];
+                "application/json": components["schemas"]["api.http.call_actions.Transfer"];
             };
         };
         responses: {
@@ -9699,6 +11279,12 @@ export interface operations {
                     in?: string;
                     prefix?: string;
                 };
+                /** @description Filter: `labels[op]=value` with eq, ne, in. */
+                labels?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                };
                 /** @description Filter: `waiting_since_us[op]=value` with eq, ne, gt, gte, lt, lte. */
                 waiting_since_us?: {
                     eq?: number;
@@ -10174,6 +11760,12 @@ export interface operations {
                     in?: string;
                     prefix?: string;
                 };
+                /** @description Filter: `labels[op]=value` with eq, ne, in. */
+                labels?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                };
                 /** @description Filter: `waiting_since_us[op]=value` with eq, ne, gt, gte, lt, lte. */
                 waiting_since_us?: {
                     eq?: number;
@@ -10253,6 +11845,55 @@ export interface operations {
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
+        };
+    };
+    create_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewConversation"];
+            };
+        };
+        responses: {
+            /** @description Begin a conversation */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
         };
     };
     get_conversation: {
@@ -10348,6 +11989,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             429: components["responses"]["Problem429"];
@@ -10520,7 +12162,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Snooze"];
+                "application/json": components["schemas"]["api.http.conversations.Snooze"];
             };
         };
         responses: {
@@ -10592,6 +12234,1359 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    transfer_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["api.http.conversation_actions.Transfer"];
+            };
+        };
+        responses: {
+            /** @description Hand it on */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    add_labels: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddLabels"];
+            };
+        };
+        responses: {
+            /** @description Add labels */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    remove_label: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+                /** @description The label's word. */
+                label: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Take a label away */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_conversation_participants: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who takes part */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["api.http.conversation_actions.Participant"][];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    add_conversation_participant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewParticipant"];
+            };
+        };
+        responses: {
+            /** @description Let somebody take part */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    remove_conversation_participant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+                /** @description The person's id: `usr_…`. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Let somebody go */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_presence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who is looking and who types */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presence"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    be_present: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Looking"];
+            };
+        };
+        responses: {
+            /** @description Be seen looking at it */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presence"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    say_typing: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TypingNow"];
+            };
+        };
+        responses: {
+            /** @description Say that an answer is being written */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presence"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    merge_conversations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MergeInto"];
+            };
+        };
+        responses: {
+            /** @description Make another conversation part of it */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_conversation_merges: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became part of it */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationMerge"][];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    split_conversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Split"];
+            };
+        };
+        responses: {
+            /** @description Make two of it */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    bulk_conversations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            /** @description Do the same to many */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    search_conversations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Search"];
+            };
+        };
+        responses: {
+            /** @description Find messages by their words */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hits"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_conversation_events: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What happened to it, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LogItem"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    make_transcript: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was said, as a text */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    make_html_transcript: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The conversation's id: `conv_…`. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was said, as a page */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_labels: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List labels, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LabelInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_label: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLabel"];
+            };
+        };
+        responses: {
+            /** @description Create a label */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_label: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The label's id: `lbl_…`. */
+                label_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One label */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_label: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The label's id: `lbl_…`. */
+                label_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a label */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_label: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The label's id: `lbl_…`. */
+                label_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelChange"];
+            };
+        };
+        responses: {
+            /** @description Change a label */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_views: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List views, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ViewInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_view: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewView"];
+            };
+        };
+        responses: {
+            /** @description Create a view */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_view: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The view's id: `viw_…`. */
+                view_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One view */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_view: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The view's id: `viw_…`. */
+                view_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a view */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_view: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The view's id: `viw_…`. */
+                view_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewChange"];
+            };
+        };
+        responses: {
+            /** @description Change a view */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             504: components["responses"]["Problem504"];
@@ -10929,6 +13924,2025 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Receipt"][];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_templates: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List templates, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["TemplateInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_template: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description Create a template */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_template: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The template's id: `tpl_…`. */
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One template */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_template: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The template's id: `tpl_…`. */
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a template */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_template: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The template's id: `tpl_…`. */
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateChange"];
+            };
+        };
+        responses: {
+            /** @description Change a template */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_canned_replies: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List canned replies, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["CannedReplyInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_canned_reply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCannedReply"];
+            };
+        };
+        responses: {
+            /** @description Create a canned reply */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CannedReplyInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_canned_reply: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The canned reply's id: `can_…`. */
+                canned_reply_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One canned reply */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CannedReplyInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_canned_reply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The canned reply's id: `can_…`. */
+                canned_reply_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a canned reply */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_canned_reply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The canned reply's id: `can_…`. */
+                canned_reply_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CannedReplyChange"];
+            };
+        };
+        responses: {
+            /** @description Change a canned reply */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CannedReplyInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_macros: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List macros, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["MacroInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_macro: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMacro"];
+            };
+        };
+        responses: {
+            /** @description Create a macro */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MacroInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_macro: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The macro's id: `mac_…`. */
+                macro_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One macro */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MacroInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_macro: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The macro's id: `mac_…`. */
+                macro_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a macro */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_macro: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The macro's id: `mac_…`. */
+                macro_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MacroChange"];
+            };
+        };
+        responses: {
+            /** @description Change a macro */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MacroInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    render_template: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The template's id: `tpl_…`. */
+                template_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenderTemplate"];
+            };
+        };
+        responses: {
+            /** @description Fill a template in */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    run_macro: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The macro's id: `mac_…`. */
+                macro_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunMacro"];
+            };
+        };
+        responses: {
+            /** @description Run a macro */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MacroReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_rules: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List rules, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RuleInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_rule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRule"];
+            };
+        };
+        responses: {
+            /** @description Create a rule */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_rule: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rule's id: `rul_…`. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One rule */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_rule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rule's id: `rul_…`. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a rule */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_rule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rule's id: `rul_…`. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleChange"];
+            };
+        };
+        responses: {
+            /** @description Change a rule */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_SLA_policies: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List SLA policies, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["SlaPolicyInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_SLA_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlaPolicy"];
+            };
+        };
+        responses: {
+            /** @description Create a SLA policy */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlaPolicyInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_SLA_policy: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The SLA policy's id: `sla_…`. */
+                sla_policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One SLA policy */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlaPolicyInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_SLA_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The SLA policy's id: `sla_…`. */
+                sla_policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a SLA policy */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_SLA_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The SLA policy's id: `sla_…`. */
+                sla_policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SlaPolicyChange"];
+            };
+        };
+        responses: {
+            /** @description Change a SLA policy */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlaPolicyInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_schedules: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_by[op]=value` with eq, ne, in, prefix. */
+                created_by?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `updated_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                updated_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List schedules, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ScheduleInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_schedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSchedule"];
+            };
+        };
+        responses: {
+            /** @description Create a schedule */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_schedule: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The schedule's id: `sch_…`. */
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One schedule */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_schedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The schedule's id: `sch_…`. */
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a schedule */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_schedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The schedule's id: `sch_…`. */
+                schedule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleChange"];
+            };
+        };
+        responses: {
+            /** @description Change a schedule */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    dry_run_rule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rule's id: `rul_…`. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DryRun"];
+            };
+        };
+        responses: {
+            /** @description See what a rule would have done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trial"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_rule_runs: {
+        parameters: {
+            query?: {
+                /** @description Filter: `conversation_id[op]=value` with eq, ne, in, prefix. */
+                conversation_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `outcome[op]=value` with eq, ne, in. */
+                outcome?: {
+                    /** @enum {string} */
+                    eq?: "done" | "partly" | "failed" | "limited";
+                    /** @enum {string} */
+                    ne?: "done" | "partly" | "failed" | "limited";
+                    in?: string;
+                };
+                /** @description Filter: `at_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                at_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rule's id: `rul_…`. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What a rule did, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RuleRun"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_sla_breaches: {
+        parameters: {
+            query?: {
+                /** @description Filter: `conversation_id[op]=value` with eq, ne, in, prefix. */
+                conversation_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `policy_id[op]=value` with eq, ne, in, prefix. */
+                policy_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `clock[op]=value` with eq, ne, in. */
+                clock?: {
+                    /** @enum {string} */
+                    eq?: "first_reply" | "next_reply" | "resolution";
+                    /** @enum {string} */
+                    ne?: "first_reply" | "next_reply" | "resolution";
+                    in?: string;
+                };
+                /** @description Filter: `due_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                due_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `at_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                at_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Promises that were not kept, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["SlaBreach"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
                 };
             };
             400: components["responses"]["Problem400"];
