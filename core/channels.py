@@ -31,6 +31,8 @@ REMEMBER_S = 2.0
 """How old an account may be: a change is followed within this time by every process."""
 MOST_REMEMBERED = 10_000
 PARSE_S = 2.0
+PARSE_BYTES_PER_S = 2_000_000
+"""Added to the deadline: a mail of 25 MB with 200 files takes 1.2 s alone on a core, and it is rarely alone."""
 THREADS = 4
 MAX_KEY_BYTES = 1 << 20
 MOST_KEYS = 3
@@ -214,7 +216,12 @@ class Channels:
         if threads is None:
             threads = self._threads[opened.row.type] = Threads(THREADS, f"webhook-{opened.row.type}")
         try:
-            return await threads.run(opened.channel.parse_webhook, account, request, limit_s=PARSE_S)
+            return await threads.run(
+                opened.channel.parse_webhook,
+                account,
+                request,
+                limit_s=PARSE_S + len(request.body) / PARSE_BYTES_PER_S,
+            )
         except AllHang:
             raise Unavailable(
                 "the channel's code hangs; restart this process", code="channel_failed"
