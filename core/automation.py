@@ -9,8 +9,8 @@ import random
 
 import trio
 
-from core.aio import Bridge
 from core.bus import Bus
+from core.channel_account import Parts
 from core.clock import monotonic, now_us
 from core.errors import IrisxError, PeerError
 from core.logs import get_logger
@@ -26,12 +26,12 @@ ROUNDS = 20
 """Rounds of one tenant before the others have theirs."""
 
 
-async def run(bridge: Bridge, db: Database, bus: Bus) -> None:
+async def run(parts: Parts) -> None:
     """Follow for ever. Only what the store cannot do now is waited for; a bug of ours ends the process."""
     resting: dict[str, float] = {}
     while True:
         try:
-            await bridge.run(_look, db, bus, resting)
+            await parts.bridge.run(_look, parts.db, parts.bus, resting)
         except PeerError as exc:
             LOG.info("rules wait for the store", error=exc.code)
         await trio.sleep(LOOK_S * random.uniform(0.8, 1.2))
