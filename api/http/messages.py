@@ -18,6 +18,7 @@ from core.errors import Conflict
 from core.model.policy import Purpose
 from core.storage import conversations as store
 from core.storage import outbox
+from core.storage.starting import take_unassigned
 from irisx_sdk import Text
 
 messages = Group("messages", "What was written, in and out, and what became of it.")
@@ -96,6 +97,8 @@ class NewText(Body):
     deadline_us: Moment = 0
     """After it nobody wants it any more; 0: never."""
     purpose: Purpose = "service"
+    unless_assigned: bool = False
+    """Answer only if nobody else has the conversation, and take it: of two who answer at once one gets a 409."""
 
 
 class Attempt(Struct):
@@ -178,6 +181,15 @@ async def create_message(ask: Ask[NewText]) -> Answer:
     check_words(body.text, body.attachments, note=body.note)
     async with ask.services.database.tenant(ask.tenant_id) as connection:
         way = await store.way_back(connection, ask.tenant_id, conversation_id)
+        if body.unless_assigned:
+            await take_unassigned(
+                connection,
+                ask.tenant_id,
+                conversation_id,
+                ask.need_person().id,
+                request_id=ask.request_id,
+                now_us=moment,
+            )
         if body.note:
             message_id = await store.add_note(
                 connection,

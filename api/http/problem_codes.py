@@ -122,6 +122,14 @@ CODES: dict[str, str] = {
     "channel_disabled": "The channel is switched off.",
     "channel_failed": "The channel's own code failed. Nothing was stored; deliver it again.",
     "no_plugin": "The plugin that brings this channel is not installed on this server.",
+    # Carriers, routing, compliance
+    "no_such_carrier": "There is no such carrier, or it is another tenant's.",
+    "no_such_deck": "There is no such rate deck.",
+    "no_such_decision": "There is no such routing decision.",
+    "no_such_dnc": "There is no such entry on the do-not-contact list, or it counts no more.",
+    "bad_rate_deck": "The file cannot be read as a rate deck: the detail says why.",
+    "no_account": "The carrier has no account that can send now.",
+    "cannot_start": "Through this channel the other side has to write first.",
     # Conversations
     "no_such_conversation": "There is no such conversation, or it is another tenant's.",
     "no_such_message": "There is no such message, or it is another tenant's.",

@@ -14,6 +14,7 @@ from api.http.share import Recent, Same, Together
 from api.http.stream_hub import StreamHub
 from api.http.timeline import Timeline
 from core.access.service import Access
+from core.boards import Boards
 from core.bus import LEASE, Bus
 from core.channels import Channels
 from core.clock import monotonic
@@ -55,6 +56,7 @@ class Services:
         self.metrics = metrics
         self.origins = origins
         self.channels = channels
+        self.boards = Boards(database, channels.known)
         self.streams = StreamHub(database, bus, access, metrics)
         self.timeline = Timeline(database)
         self.calls: Together[str, bytes] = Together(self._read_calls)

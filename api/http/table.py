@@ -8,8 +8,10 @@ from api.http.call_actions import call_actions
 from api.http.call_history import call_history
 from api.http.call_sounds import call_sounds
 from api.http.calls import calls
+from api.http.carriers import carriers
 from api.http.cdrs import cdrs
 from api.http.channels import channels
+from api.http.compliance import compliance
 from api.http.conferences import conferences
 from api.http.contact_details import contact_details
 from api.http.contacts import contacts
@@ -26,6 +28,8 @@ from api.http.nodes import nodes
 from api.http.operation import Group, Operation
 from api.http.own_profile import own_profile
 from api.http.roles import roles
+from api.http.routing import routing
+from api.http.sending import sending
 from api.http.stream import stream
 from api.http.system import system
 from api.http.tenants import tenants
@@ -56,6 +60,10 @@ GROUPS: tuple[Group, ...] = (
     conversation_search,
     labels,
     messages,
+    sending,
+    carriers,
+    routing,
+    compliance,
     content,
     automation,
     attachments,

@@ -9,6 +9,7 @@ from msgspec import Struct
 from core.clock import now_us
 from core.errors import Conflict, NotFound, RequestError
 from core.ids import new_id
+from core.model.outcomes import Breaker, Gate, gate
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
@@ -20,7 +21,7 @@ _COLUMNS = (
 )
 
 
-class Limits(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Limits(Struct, frozen=True):
     """What a carrier may be used for."""
 
     per_second: float = 0.0
@@ -184,6 +185,11 @@ async def health_of(db: Database, tenant_id: str, carrier_id: str) -> Health:
             day,
         )
     return Health(day=day.isoformat(), **dict(row))
+
+
+def gate_of(health: Health, now_us: int) -> Gate:
+    """How its breaker stands."""
+    return gate(Breaker(health.fails, health.open_until_us, 0.0, health.probe_until_us), now_us)
 
 
 def _columns(given: Mapping[str, Any]) -> dict[str, Any]:

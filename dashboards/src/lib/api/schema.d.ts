@@ -2594,6 +2594,626 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write to somebody first
+         * @description Their contact and conversation are made where there are none. With `route` the message is bound to no provider until one has it: the next carrier is asked only after a certain failure, never after an outcome that nobody knows. Whether they may be written to is decided right before it goes out.
+         *
+         *     Needs the permission `conversations:write`.
+         */
+        post: operations["send_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/carriers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List carriers, newest first
+         * @description A tenant has some dozens.
+         *
+         *     Needs the permission `carriers:read`.
+         */
+        get: operations["list_carriers"];
+        put?: never;
+        /**
+         * Add a carrier
+         * @description An account belongs to one carrier at most. It is used as soon as it has rates.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["create_carrier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/carriers/{carrier_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One carrier
+         * @description With its accounts and limits.
+         *
+         *     Needs the permission `carriers:read`.
+         */
+        get: operations["get_carrier"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a carrier
+         * @description Its accounts stay connected; what was decided and counted stays.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        delete: operations["delete_carrier"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a carrier
+         * @description Senders follow within two seconds.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        patch: operations["update_carrier"];
+        trace?: never;
+    };
+    "/v1/carriers/{carrier_id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Use a carrier
+         * @description The same as a change of its state.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["enable_carrier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/carriers/{carrier_id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Use a carrier no more
+         * @description What waits goes by others; what is under way ends.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["disable_carrier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/carriers/{carrier_id}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a carrier does
+         * @description Counted from every attempt and every receipt of today (UTC).
+         *
+         *     Needs the permission `carriers:read`.
+         */
+        get: operations["get_carrier_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/carriers/{carrier_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test message through a carrier
+         * @description Through the first of its accounts that works, whatever routing would say; 409 when none does.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["test_carrier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rate decks, newest first
+         * @description Also those that count no more.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["list_rate_decks"];
+        put?: never;
+        /**
+         * Add a rate deck
+         * @description Rows that cannot be used are kept with their reasons, and spoil no other.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["create_rate_deck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a rate deck
+         * @description The body is the file, UTF-8, at most 32 MiB; as in `POST /v1/rate-decks` otherwise.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["import_rate_deck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks/{deck_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One rate deck
+         * @description Without its rates.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["get_rate_deck"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks/{deck_id}/rejected": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rows of a rate deck that could not be used
+         * @description In the file's order.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["list_rejected_rates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routing/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Which carrier a number would go by
+         * @description The order of carriers for one message now, each with its numbers, and the others with what keeps them out.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        post: operations["simulate_routing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routing/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List routing decisions, newest first
+         * @description One for every attempt of a routed message, with all that was looked at.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["list_routing_decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routing/decisions/{decision_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One routing decision
+         * @description Every carrier with its chance, price, delay and index, or why it was out.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["get_routing_decision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routing/breakers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Breakers that have counted failures
+         * @description A carrier that is not in it has not failed since it worked last.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["list_breakers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routing/breakers/{carrier_id}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Close a carrier's breaker
+         * @description For when you know that it works again: its failures are forgotten.
+         *
+         *     Needs the permission `routing:write`.
+         */
+        post: operations["reset_breaker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routing/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How messages are routed
+         * @description The currency, what delay is worth, how much is tried out, and what other currencies are worth.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["get_routing_settings"];
+        /**
+         * Change how messages are routed
+         * @description All of them. Senders follow within two seconds.
+         *
+         *     Needs the permission `routing:write`.
+         */
+        put: operations["put_routing_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dnc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List who must not be written to
+         * @description Newest first; `removed_us[eq]=0` leaves out what counts no more.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        get: operations["list_dnc"];
+        put?: never;
+        /**
+         * Write to somebody no more
+         * @description It counts from this moment on, also for messages that wait. One that is on the list already stays as it is.
+         *
+         *     Needs the permission `compliance:write`.
+         */
+        post: operations["create_dnc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dnc/{dnc_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take somebody off the list
+         * @description It stays in the list's history.
+         *
+         *     Needs the permission `compliance:write`.
+         */
+        delete: operations["delete_dnc"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dnc/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put many on the list
+         * @description All or none of them.
+         *
+         *     Needs the permission `compliance:write`.
+         */
+        post: operations["import_dnc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dnc/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Which of these are on the list
+         * @description In the order asked; no scopes: not on it.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        post: operations["check_dnc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List consents, newest first
+         * @description Also what was taken back.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        get: operations["list_consents"];
+        put?: never;
+        /**
+         * Note a consent, or that it was taken back
+         * @description What was said before stays; the newest word counts.
+         *
+         *     Needs the permission `compliance:write`.
+         */
+        post: operations["create_consent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/contacts/{contact_id}/consents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A contact's consents
+         * @description Newest first.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        get: operations["list_contact_consents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * May they be written to?
+         * @description The answer that a message would get now (or at another time); nothing is sent or kept.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        post: operations["decide_contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was decided, newest first
+         * @description One for every time that a message was about to be sent.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        get: operations["list_contact_decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/contact-windows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * When nobody is disturbed
+         * @description In the receiver's own time, where it is known.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        get: operations["get_contact_windows"];
+        /**
+         * Change when nobody is disturbed
+         * @description It counts from the next message on.
+         *
+         *     Needs the permission `compliance:write`.
+         */
+        put: operations["put_contact_windows"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/templates": {
         parameters: {
             query?: never;
@@ -3891,6 +4511,12 @@ export interface components {
             /** @default null */
             last_used_at: string | null;
         };
+        /** AskedAddress */
+        AskedAddress: {
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+        };
         /** Assign */
         Assign: {
             /** @enum {unknown} */
@@ -3947,6 +4573,18 @@ export interface components {
             waiting: number;
             calling: number;
             oldest_due_us: number;
+        };
+        /**
+         * BreakerInfo
+         * @description A carrier's breaker that has counted failures.
+         */
+        BreakerInfo: {
+            carrier_id: string;
+            /** @enum {unknown} */
+            state: "closed" | "half_open" | "open" | "probing";
+            fails: number;
+            open_until_us: number;
+            probe_until_us: number;
         };
         /**
          * Bridge
@@ -4083,6 +4721,85 @@ export interface components {
             created_by: string;
             text: string;
             team: string;
+        };
+        /**
+         * Carrier
+         * @description Somebody who takes messages. Times are microseconds since 1970.
+         */
+        Carrier: {
+            id: string;
+            name: string;
+            /** @enum {unknown} */
+            kind: "chat" | "email" | "sms" | "voice";
+            channel_ids: string[];
+            /** @enum {unknown} */
+            state: "off" | "on";
+            priority: number;
+            /** @enum {unknown} */
+            pays: "submit" | "success";
+            abilities: string[];
+            limits: components["schemas"]["CarrierLimits"];
+            version: number;
+            created_us: number;
+            updated_us: number;
+        };
+        /** CarrierChange */
+        CarrierChange: {
+            name?: string;
+            channel_ids?: string[];
+            /** @enum {unknown} */
+            state?: "off" | "on";
+            priority?: number;
+            /** @enum {unknown} */
+            pays?: "submit" | "success";
+            abilities?: string[];
+            limits?: components["schemas"]["CarrierLimits"];
+        };
+        /**
+         * CarrierHealth
+         * @description How a carrier does today (UTC).
+         */
+        CarrierHealth: {
+            carrier_id: string;
+            day: string;
+            tries: number;
+            sent: number;
+            delivered: number;
+            undelivered: number;
+            refused: number;
+            failed: number;
+            throttled: number;
+            unknown: number;
+            success_share: number | null;
+            answer_s: number | null;
+            spend: string;
+            currency: string;
+            /** @enum {unknown} */
+            breaker: "closed" | "half_open" | "open" | "probing";
+            open_until_us: number;
+            fails: number;
+            reason: string;
+        };
+        /**
+         * CarrierLimits
+         * @description What a carrier may be used for.
+         */
+        CarrierLimits: {
+            /** @default 0 */
+            per_second: number;
+            /** @default  */
+            spend_per_day: string;
+            /** @default [] */
+            only: string[];
+            /** @default [] */
+            never: string[];
+        };
+        /** CarrierTest */
+        CarrierTest: {
+            /** @description With country code: `+4930123456`. */
+            to: string;
+            /** @default Test */
+            text: string;
         };
         /**
          * Cdr
@@ -4233,6 +4950,22 @@ export interface components {
             result: Record<string, never>;
         };
         /**
+         * ConsentInfo
+         * @description What somebody agreed to, or took back. The newest word for a purpose counts.
+         */
+        ConsentInfo: {
+            id: string;
+            contact_id: string;
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+            purpose: string;
+            granted: boolean;
+            source: string;
+            evidence: string;
+            at_us: number;
+        };
+        /**
          * Contact
          * @description One person. Times are microseconds since 1970.
          */
@@ -4258,6 +4991,24 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+        };
+        /**
+         * ContactDecision
+         * @description What was decided right before a sending. Nothing in it ever changes.
+         */
+        ContactDecision: {
+            id: string;
+            message_id: string;
+            contact_id: string;
+            channel: string;
+            /** @enum {unknown} */
+            purpose: "marketing" | "service" | "transactional";
+            /** @enum {unknown} */
+            verdict: "refuse" | "send" | "wait";
+            code: string;
+            detail: string;
+            until_us: number;
+            decided_us: number;
         };
         /**
          * ContactMerge
@@ -4289,6 +5040,19 @@ export interface components {
             region: string;
             /** @default false */
             update: boolean;
+        };
+        /** ContactWindows */
+        ContactWindows: {
+            /** @default null */
+            quiet_hours: components["schemas"]["QuietHours"] | null;
+        };
+        /**
+         * ContactWindowsNow
+         * @description When nobody is disturbed.
+         */
+        ContactWindowsNow: {
+            quiet_hours: components["schemas"]["QuietHours"] | null;
+            version: number;
         };
         /**
          * Conversation
@@ -4358,6 +5122,37 @@ export interface components {
             webhook: components["schemas"]["WebhookInfo"];
             secret: string | null;
         };
+        /** DecideAsked */
+        DecideAsked: {
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+            channel: string;
+            /**
+             * @default service
+             * @enum {unknown}
+             */
+            purpose: "marketing" | "service" | "transactional";
+            /** @default 0 */
+            at_us: number;
+            /** @default  */
+            timezone: string;
+            /** @default 0 */
+            last_inbound_us: number;
+            /** @default false */
+            template: boolean;
+        };
+        /**
+         * Decided
+         * @description What would be done about a message.
+         */
+        Decided: {
+            /** @enum {unknown} */
+            verdict: "refuse" | "send" | "wait";
+            code: string;
+            detail: string;
+            until_us: number;
+        };
         /** Deep */
         Deep: {
             /** @enum {unknown} */
@@ -4422,6 +5217,47 @@ export interface components {
             payload: string | null;
             event: components["schemas"]["LogItem"] | null;
         };
+        /** DncAsked */
+        DncAsked: {
+            addresses: components["schemas"]["AskedAddress"][];
+        };
+        /**
+         * DncEntry
+         * @description Somebody who must not be written to. Times are microseconds since 1970.
+         */
+        DncEntry: {
+            id: string;
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+            scope: string;
+            source: string;
+            reason: string;
+            created_us: number;
+            removed_us: number;
+        };
+        /**
+         * DncFound
+         * @description One address, and in which scopes it is on the list.
+         */
+        DncFound: {
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+            scopes: string[];
+        };
+        /** DncImport */
+        DncImport: {
+            entries: components["schemas"]["NewDnc"][];
+        };
+        /**
+         * DncImported
+         * @description What an import did.
+         */
+        DncImported: {
+            added: number;
+            already: number;
+        };
         /**
          * Done
          * @description What became of one action.
@@ -4457,6 +5293,14 @@ export interface components {
         EventTypeList: {
             data: components["schemas"]["EventType"][];
         };
+        /** ExchangeRate */
+        ExchangeRate: {
+            /** @description ISO 4217, as `EUR`. */
+            currency: string;
+            value: number;
+            /** @default 0 */
+            from_us: number;
+        };
         /**
          * FieldError
          * @description One bad value of a request.
@@ -4468,6 +5312,29 @@ export interface components {
             pointer: string;
             /** @default  */
             parameter: string;
+        };
+        /** FirstMessage */
+        FirstMessage: {
+            to: components["schemas"]["To"];
+            text: string;
+            /** @default  */
+            channel_id: string;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            route: "" | "sms";
+            /** @default [] */
+            attachments: string[];
+            /** @default 0 */
+            send_at_us: number;
+            /** @default 0 */
+            deadline_us: number;
+            /**
+             * @default service
+             * @enum {unknown}
+             */
+            purpose: "marketing" | "service" | "transactional";
         };
         /**
          * Found
@@ -4990,6 +5857,32 @@ export interface components {
             /** @default  */
             team: string;
         };
+        /** NewCarrier */
+        NewCarrier: {
+            name: string;
+            /**
+             * @default sms
+             * @enum {unknown}
+             */
+            kind: "chat" | "email" | "sms" | "voice";
+            /** @default [] */
+            channel_ids: string[];
+            /**
+             * @default on
+             * @enum {unknown}
+             */
+            state: "off" | "on";
+            /** @default 0 */
+            priority: number;
+            /**
+             * @default submit
+             * @enum {unknown}
+             */
+            pays: "submit" | "success";
+            /** @default [] */
+            abilities: string[];
+            limits?: components["schemas"]["CarrierLimits"];
+        };
         /** NewChannel */
         NewChannel: {
             type: string;
@@ -5018,6 +5911,26 @@ export interface components {
             /** @default null */
             node: string | null;
         };
+        /** NewConsent */
+        NewConsent: {
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+            granted: boolean;
+            /**
+             * @default marketing
+             * @enum {unknown}
+             */
+            purpose: "marketing" | "service" | "transactional";
+            /** @default person */
+            source: string;
+            /** @default  */
+            evidence: string;
+            /** @default  */
+            contact_id: string;
+            /** @default 0 */
+            at_us: number;
+        };
         /** NewContact */
         NewContact: {
             /** @default  */
@@ -5045,6 +5958,19 @@ export interface components {
             channel_id: string;
             /** @default  */
             subject: string;
+        };
+        /** NewDnc */
+        NewDnc: {
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+            /**
+             * @description `*` everything, `sms` a family of channels, `sms.twilio` one; `sms/marketing` only that purpose.
+             * @default *
+             */
+            scope: string;
+            /** @default  */
+            reason: string;
         };
         /** NewKey */
         NewKey: {
@@ -5088,6 +6014,16 @@ export interface components {
         /** NewParticipant */
         NewParticipant: {
             user_id: string;
+        };
+        /** NewRateDeck */
+        NewRateDeck: {
+            carrier_id: string;
+            name: string;
+            /** @description ISO 4217, as `EUR`. */
+            currency: string;
+            csv: string;
+            /** @default 0 */
+            valid_from_us: number;
         };
         /** NewRole */
         NewRole: {
@@ -5170,6 +6106,8 @@ export interface components {
              * @enum {unknown}
              */
             purpose: "marketing" | "service" | "transactional";
+            /** @default false */
+            unless_assigned: boolean;
         };
         /** NewUser */
         NewUser: {
@@ -5390,6 +6328,29 @@ export interface components {
             do: "queue";
             name: string;
         };
+        /** QuietHours */
+        QuietHours: {
+            start: string;
+            end: string;
+            /** @default UTC */
+            timezone: string;
+        };
+        /**
+         * RateDeck
+         * @description A price list of a carrier. Times are microseconds since 1970.
+         */
+        RateDeck: {
+            id: string;
+            carrier_id: string;
+            name: string;
+            currency: string;
+            valid_from_us: number;
+            valid_to_us: number;
+            rates: number;
+            rejected: number;
+            actor: string;
+            created_us: number;
+        };
         /**
          * Reacted
          * @description A sign that somebody put at a message.
@@ -5469,6 +6430,15 @@ export interface components {
             reason: string;
             line: string;
         };
+        /**
+         * RejectedRow
+         * @description A row that could not be used, and why.
+         */
+        RejectedRow: {
+            line: number;
+            text: string;
+            reason: string;
+        };
         /** RenderTemplate */
         RenderTemplate: {
             /** @default null */
@@ -5533,6 +6503,74 @@ export interface components {
         Rotation: {
             /** @default 0 */
             overlap_s: number;
+        };
+        /**
+         * RouteCandidate
+         * @description One carrier in a decision. Numbers are estimates, money in the tenant's routing currency.
+         */
+        RouteCandidate: {
+            carrier_id: string;
+            /** @default 0 */
+            p: number;
+            /** @default 0 */
+            cost: number;
+            /** @default 0 */
+            tau_s: number;
+            /** @default 0 */
+            index: number;
+            /** @default  */
+            prefix: string;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            skipped: "" | "breaker_open" | "cannot" | "limit" | "margin" | "no_account" | "no_rate" | "not_allowed_there" | "off" | "probing" | "spend_cap" | "tried";
+            /** @default false */
+            probe: boolean;
+        };
+        /**
+         * RoutingDecision
+         * @description Why an attempt went by this carrier.
+         */
+        RoutingDecision: {
+            id: string;
+            message_id: string;
+            attempt: number;
+            /** @enum {unknown} */
+            kind: "chat" | "email" | "sms" | "voice";
+            prefix: string;
+            segments: number;
+            carrier_id: string;
+            channel_id: string;
+            explored: boolean;
+            probe: boolean;
+            candidates: components["schemas"]["RouteCandidate"][];
+            decided_us: number;
+        };
+        /** RoutingSettings */
+        RoutingSettings: {
+            /**
+             * @description ISO 4217, as `EUR`.
+             * @default EUR
+             */
+            currency: string;
+            /** @default 0.002 */
+            second_costs: number;
+            /** @default 0.015 */
+            explore: number;
+            /** @default [] */
+            exchange: components["schemas"]["ExchangeRate"][];
+        };
+        /**
+         * RoutingSettingsNow
+         * @description How a tenant is routed; 0 is the version of one that has set nothing.
+         */
+        RoutingSettingsNow: {
+            currency: string;
+            second_costs: number;
+            explore: number;
+            exchange: components["schemas"]["ExchangeRate"][];
+            version: number;
         };
         /** RuleChange */
         RuleChange: {
@@ -5646,6 +6684,38 @@ export interface components {
         /** SessionList */
         SessionList: {
             data: components["schemas"]["Session"][];
+        };
+        /**
+         * Simulated
+         * @description What would be done now; nothing is sent, and nothing is tried out.
+         */
+        Simulated: {
+            to: string;
+            /** @enum {unknown} */
+            kind: "chat" | "email" | "sms" | "voice";
+            segments: number;
+            currency: string;
+            order: components["schemas"]["RouteCandidate"][];
+            skipped: components["schemas"]["RouteCandidate"][];
+        };
+        /** Simulation */
+        Simulation: {
+            /** @description With country code: `+4930123456`. */
+            to: string;
+            /**
+             * @default sms
+             * @enum {unknown}
+             */
+            kind: "chat" | "email" | "sms" | "voice";
+            /** @default  */
+            text: string;
+            /** @default false */
+            media: boolean;
+            /**
+             * @default service
+             * @enum {unknown}
+             */
+            purpose: "marketing" | "service" | "transactional";
         };
         /**
          * Sla
@@ -5812,6 +6882,14 @@ export interface components {
             message: Record<string, never> | null;
             /** @default null */
             call: Record<string, never> | null;
+        };
+        /** To */
+        To: {
+            /** @enum {unknown} */
+            kind: "email" | "phone" | "user";
+            value: string;
+            /** @default  */
+            name: string;
         };
         /**
          * Tokens
@@ -13932,6 +15010,1939 @@ export interface operations {
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
+        };
+    };
+    send_message: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Required, because a phone may ring: a repetition gets the first answer again, for a day. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FirstMessage"];
+            };
+        };
+        responses: {
+            /** @description Write to somebody first */
+            202: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_carriers: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List carriers, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Carrier"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_carrier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCarrier"];
+            };
+        };
+        responses: {
+            /** @description Add a carrier */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Carrier"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_carrier: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One carrier */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Carrier"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_carrier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Remove a carrier */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_carrier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CarrierChange"];
+            };
+        };
+        responses: {
+            /** @description Change a carrier */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Carrier"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    enable_carrier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Use a carrier */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Carrier"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    disable_carrier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Use a carrier no more */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Carrier"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_carrier_health: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How a carrier does */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CarrierHealth"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    test_carrier: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Required, because a phone may ring: a repetition gets the first answer again, for a day. */
+                "Idempotency-Key": components["parameters"]["IdempotencyKeyRequired"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CarrierTest"];
+            };
+        };
+        responses: {
+            /** @description Send a test message through a carrier */
+            202: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_rate_decks: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `carrier_id[op]=value` with eq, ne, in, prefix. */
+                carrier_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `currency[op]=value` with eq, ne, in, prefix. */
+                currency?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List rate decks, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RateDeck"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_rate_deck: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRateDeck"];
+            };
+        };
+        responses: {
+            /** @description Add a rate deck */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateDeck"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    import_rate_deck: {
+        parameters: {
+            query: {
+                /** @description Whose rates they are. */
+                carrier_id: string;
+                /** @description ISO 4217. */
+                currency: string;
+                /** @description For people. */
+                name?: string;
+                /** @description From when it counts; at once where it is missing. */
+                valid_from_us?: number;
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Upload a rate deck */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateDeck"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_rate_deck: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rate deck's id: `rdk_…`. */
+                deck_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One rate deck */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateDeck"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_rejected_rates: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rate deck's id: `rdk_…`. */
+                deck_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rows of a rate deck that could not be used */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RejectedRow"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    simulate_routing: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Simulation"];
+            };
+        };
+        responses: {
+            /** @description Which carrier a number would go by */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Simulated"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_routing_decisions: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `message_id[op]=value` with eq, ne, in, prefix. */
+                message_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `kind[op]=value` with eq, ne, in. */
+                kind?: {
+                    /** @enum {string} */
+                    eq?: "sms" | "voice" | "email" | "chat";
+                    /** @enum {string} */
+                    ne?: "sms" | "voice" | "email" | "chat";
+                    in?: string;
+                };
+                /** @description Filter: `carrier_id[op]=value` with eq, ne, in, prefix. */
+                carrier_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `channel_id[op]=value` with eq, ne, in, prefix. */
+                channel_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `prefix[op]=value` with eq, ne, in, prefix. */
+                prefix?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `explored[op]=value` with eq. */
+                explored?: {
+                    eq?: boolean;
+                };
+                /** @description Filter: `probe[op]=value` with eq. */
+                probe?: {
+                    eq?: boolean;
+                };
+                /** @description Filter: `decided_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                decided_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List routing decisions, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RoutingDecision"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_routing_decision: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The decision's id: `rtd_…`. */
+                decision_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One routing decision */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutingDecision"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_breakers: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Breakers that have counted failures */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakerInfo"][];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    reset_breaker: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The carrier's id: `car_…`. */
+                carrier_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Close a carrier's breaker */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_routing_settings: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How messages are routed */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutingSettingsNow"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_routing_settings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoutingSettings"];
+            };
+        };
+        responses: {
+            /** @description Change how messages are routed */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutingSettingsNow"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_dnc: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `kind[op]=value` with eq, ne, in. */
+                kind?: {
+                    /** @enum {string} */
+                    eq?: "phone" | "email" | "user";
+                    /** @enum {string} */
+                    ne?: "phone" | "email" | "user";
+                    in?: string;
+                };
+                /** @description Filter: `value[op]=value` with eq, ne, in, prefix. */
+                value?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `scope[op]=value` with eq, ne, in, prefix. */
+                scope?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `source[op]=value` with eq, ne, in, prefix. */
+                source?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `removed_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                removed_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List who must not be written to */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["DncEntry"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_dnc: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDnc"];
+            };
+        };
+        responses: {
+            /** @description Write to somebody no more */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DncEntry"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    delete_dnc: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The entry's id: `sup_…`. */
+                dnc_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Take somebody off the list */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    import_dnc: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DncImport"];
+            };
+        };
+        responses: {
+            /** @description Put many on the list */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DncImported"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    check_dnc: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DncAsked"];
+            };
+        };
+        responses: {
+            /** @description Which of these are on the list */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DncFound"][];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_consents: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
+                contact_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `kind[op]=value` with eq, ne, in. */
+                kind?: {
+                    /** @enum {string} */
+                    eq?: "phone" | "email" | "user";
+                    /** @enum {string} */
+                    ne?: "phone" | "email" | "user";
+                    in?: string;
+                };
+                /** @description Filter: `value[op]=value` with eq, ne, in, prefix. */
+                value?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `purpose[op]=value` with eq, ne, in, prefix. */
+                purpose?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `granted[op]=value` with eq. */
+                granted?: {
+                    eq?: boolean;
+                };
+                /** @description Filter: `source[op]=value` with eq, ne, in, prefix. */
+                source?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `at_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                at_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List consents, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ConsentInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_consent: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewConsent"];
+            };
+        };
+        responses: {
+            /** @description Note a consent, or that it was taken back */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsentInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_contact_consents: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
+                contact_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `kind[op]=value` with eq, ne, in. */
+                kind?: {
+                    /** @enum {string} */
+                    eq?: "phone" | "email" | "user";
+                    /** @enum {string} */
+                    ne?: "phone" | "email" | "user";
+                    in?: string;
+                };
+                /** @description Filter: `value[op]=value` with eq, ne, in, prefix. */
+                value?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `purpose[op]=value` with eq, ne, in, prefix. */
+                purpose?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `granted[op]=value` with eq. */
+                granted?: {
+                    eq?: boolean;
+                };
+                /** @description Filter: `source[op]=value` with eq, ne, in, prefix. */
+                source?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `at_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                at_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The contact's id: `ctc_…`. */
+                contact_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A contact's consents */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ConsentInfo"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    decide_contact: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideAsked"];
+            };
+        };
+        responses: {
+            /** @description May they be written to? */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decided"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_contact_decisions: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `message_id[op]=value` with eq, ne, in, prefix. */
+                message_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
+                contact_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `channel[op]=value` with eq, ne, in, prefix. */
+                channel?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `purpose[op]=value` with eq, ne, in. */
+                purpose?: {
+                    /** @enum {string} */
+                    eq?: "service" | "marketing" | "transactional";
+                    /** @enum {string} */
+                    ne?: "service" | "marketing" | "transactional";
+                    in?: string;
+                };
+                /** @description Filter: `verdict[op]=value` with eq, ne, in. */
+                verdict?: {
+                    /** @enum {string} */
+                    eq?: "send" | "wait" | "refuse";
+                    /** @enum {string} */
+                    ne?: "send" | "wait" | "refuse";
+                    in?: string;
+                };
+                /** @description Filter: `code[op]=value` with eq, ne, in, prefix. */
+                code?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `decided_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                decided_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was decided, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ContactDecision"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_contact_windows: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description When nobody is disturbed */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactWindowsNow"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_contact_windows: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactWindows"];
+            };
+        };
+        responses: {
+            /** @description Change when nobody is disturbed */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactWindowsNow"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
         };
     };
     list_templates: {
