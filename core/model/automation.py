@@ -50,7 +50,7 @@ HOUR_US = 3_600_000_000
 RULE_PREFIX = "rul_"
 
 FIELDS = (
-    "event", "clock", "state", "priority", "labels", "queue", "assignee", "channel_id", "channel_type", "subject",
+    "event", "clock", "automatic", "state", "priority", "labels", "queue", "assignee", "channel_id", "channel_type", "subject",
     "unread", "messages", "first_reply", "waiting", "text", "direction", "author", "contact.name",
     "contact.company", "contact.language", "contact.timezone", "now",
 )  # fmt: skip

@@ -71,6 +71,8 @@ async def insert_messages(
                 "contact_id": row.contact_id,
                 "channel_id": row.arrival.channel_id,
                 "direction": "in",
+                # Whether a person waits for an answer: not after a machine's message, a sign or a correction.
+                "asks": not one.automatic and not messaging.is_passing(one.content),
                 "preview": storable(messaging.preview_of(one.content)),
             }
         }

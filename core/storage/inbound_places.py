@@ -21,6 +21,16 @@ _OPEN = (
 )
 
 
+_MERGED = (
+    "select k.id, c.channel_id, c.contact_id, c.thread from unnest($2::text[], $3::text[], $4::text[])"
+    " w (channel_id, contact_id, thread) join conversations c on c.tenant_id = $1 and c.channel_id = w.channel_id"
+    " and c.contact_id = w.contact_id and c.thread = w.thread and c.state <> 'resolved' and c.merged_into is not null"
+    " join conversations k on k.tenant_id = $1 and k.id = c.merged_into and k.merged_into is null"
+    " and k.state <> 'resolved' order by k.id for update of k"
+)
+"""The open conversations that those of a thread became part of (`core.storage.conversation_merges`)."""
+
+
 async def find_conversations(
     connection: Connection, tenant_id: str, rows: list[Row], entries: list[NewEntry]
 ) -> None:
@@ -33,6 +43,10 @@ async def find_conversations(
     columns = [[place[n] for place in places] for n in range(3)]
     found = {_row_place(one): one["id"] for one in await connection.fetch(_OPEN, tenant_id, *columns)}
     missing = [place for place in places if place not in found]
+    if missing:
+        asked = [[place[n] for place in missing] for n in range(3)]
+        found |= {_row_place(one): one["id"] for one in await connection.fetch(_MERGED, tenant_id, *asked)}
+        missing = [place for place in places if place not in found]
     if missing:
         inserted = await connection.fetch(
             "insert into conversations (tenant_id, id, channel_id, contact_id, thread, subject, last_message_us,"

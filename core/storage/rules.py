@@ -69,6 +69,8 @@ class Entry(Struct, frozen=True):
     actor: str
     clock: str
     """Of a breach."""
+    automatic: bool = False
+    """A machine wrote it, or it was a sign or a correction: nobody waits for an answer."""
 
 
 class Progress(Struct, frozen=True):
@@ -172,6 +174,7 @@ def entry_of(row: Any) -> Entry:
         message_id=row["resource"] if row["resource"].startswith("msg_") else "",
         actor=str(data.get("actor") or ""),
         clock=str(data.get("clock") or ""),
+        automatic=message.get("asks") is False,
     )
 
 
@@ -233,7 +236,12 @@ async def _run(
     situation = await read_situation(
         connection, tenant_id, entry.conversation_id, message_id=entry.message_id, now_us=entry.at_us
     )
-    facts = {**situation.facts, "event": entry.type, "clock": entry.clock}
+    facts = {
+        **situation.facts,
+        "event": entry.type,
+        "clock": entry.clock,
+        "automatic": entry.automatic,
+    }
     if not automation.judge(rule, facts, book.schedules).applies:
         return []
     ran = await connection.fetchval(
@@ -250,17 +258,23 @@ async def _run(
     else:
         try:
             async with connection.transaction():
+                # Machines are not answered by machines (RFC 3834, section 2).
+                silent = [
+                    one for one in rule.actions if entry.automatic and isinstance(one, automation.Reply)
+                ]
                 acted = await acting.act(
                     connection,
                     tenant_id,
                     entry.conversation_id,
-                    rule.actions,
+                    [one for one in rule.actions if one not in silent],
                     actor=rule_id,
                     now_us=entry.at_us,
                     strict=False,
                     causation_id=entry.id,
                 )
-            report, ring = acted.done, acted.ring
+            told = "nobody waits for an answer: a machine wrote, or it was a sign or a correction"
+            report = [*acted.done, *(acting.Done("reply", False, "automatic", told) for _ in silent)]
+            ring = acted.ring
             good = sum(one.ok for one in report)
             outcome = "done" if good == len(report) else "partly" if good else "failed"
         except IrisxError as exc:
@@ -288,7 +302,7 @@ async def _advance(
 ) -> list[NewEntry]:
     """Move the conversation's clocks by an entry; what to tell of those that broke."""
     kind = CLOCK_KINDS.get(entry.type)
-    if kind is None:
+    if kind is None or (kind == "asked" and entry.automatic):
         return []
     if kind == "answered" and (not author or author.startswith(automation.RULE_PREFIX)):
         # What a rule wrote is no answer, nor what nobody did (the confirmation of a stop).

@@ -36,7 +36,9 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 _LETTERS = """
-select m.id, m.recipient, m.content, m.reply_to, o.purpose, c.thread, c.subject, c.context, c.last_inbound_us,
+select m.id, m.recipient, m.content, m.reply_to, o.purpose,
+    -- (what was split off has a thread of its own here, and goes on where it came from)
+    split_part(c.thread, '#conv_', 1) as thread, c.subject, c.context, c.last_inbound_us,
     (select coalesce(json_agg(json_build_object('name', a.name, 'media_type', a.media_type, 'size', a.size, 'id', a.id)
         order by a.part, a.id), '[]')
        from attachments a where a.tenant_id = m.tenant_id and a.message_id = m.id and a.state = 'ready') as files

@@ -194,6 +194,21 @@ async def test_two_machines_that_answer_each_other_end(
         assert (await desk.kinds()).count("message.queued") == 3
 
 
+async def test_a_machine_that_writes_waits_for_nobody_and_is_answered_by_no_rule(database_url: str) -> None:
+    async with await Database.open(database_url) as db:
+        desk = await Desk(db).open()
+        await desk.promise(first_reply_s=60)
+        await desk.rule(Reply(text="I am away"), Label(add=("x",)))
+        said = Inbound("SM1", Address("phone", "+4930111111"), Text("out of office"), automatic=True)
+        (place,) = await write_inbound(db, desk.tenant, [Arrival("chn_1", said, now_us())])
+        await desk.work()
+        now = await desk.get(place)
+        assert now["sla"] is None and now["labels"] == ["x"]
+        assert "message.queued" not in await desk.kinds()
+        (run,) = await desk.runs()
+        assert run["outcome"] == "partly"
+
+
 async def test_any_number_of_workers_do_each_thing_once(database_url: str) -> None:
     async with await Database.open(database_url, max_size=6) as db:
         desk = await Desk(db).open()
