@@ -17,7 +17,7 @@ from core.storage import outbox, receipts
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
-from core.storage.learning import Lesson, close_breakers, learn
+from core.storage.learning import Lesson, close_breakers, learn, money
 from core.storage.outbox import Claimed, entry_of
 from core.storage.sending import Facts, read_facts
 from core.storage.texts import json_text, storable
@@ -173,7 +173,7 @@ async def _insert_attempts(
         [start.one.message_id for start, _, _ in rows],
         [started.number for _, started, _ in rows],
         [start.carrier_id for start, _, _ in rows],
-        [round(start.cost, 8) for start, _, _ in rows],
+        [money(start.cost) for start, _, _ in rows],
         refused,
         [answer.code for _, _, answer in rows],
         [answer.detail for _, _, answer in rows],

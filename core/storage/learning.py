@@ -6,6 +6,7 @@ a day's numbers and its spending are exact. Rows are always taken in one order, 
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import msgspec
 from msgspec import Struct
@@ -108,9 +109,14 @@ async def _count_day(connection: Connection, tenant_id: str, lessons: Sequence[L
         carriers,
         [sum(one.tries for one in of[carrier]) for carrier in carriers],
         [sum(one.took_s for one in of[carrier]) for carrier in carriers],
-        [round(sum(one.cost for one in of[carrier]), 8) for carrier in carriers],
+        [money(sum(one.cost for one in of[carrier])) for carrier in carriers],
         *([sum(one.outcome == name for one in of[carrier]) for carrier in carriers] for name in COUNTED),
     )
+
+
+def money(amount: float) -> Decimal:
+    """An estimate as it is stored: eight places."""
+    return Decimal(f"{amount:.8f}")
 
 
 def day_of(now_us: int) -> date:
