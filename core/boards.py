@@ -79,6 +79,11 @@ class Boards:
                 kept.until = monotonic() + FRESH_S * random.uniform(0.8, 1.0)
             return kept.ready
 
+    def forget(self, tenant_id: str) -> None:
+        """Something has changed that the next decision must know. From any thread."""
+        if (kept := self._kept.get(tenant_id)) is not None:
+            kept.until = 0.0
+
     async def toll(self, tenant_id: str, channel_id: str, outbound: Outbound) -> Toll:
         """Whom a message through this account pays, and what: `core.outbox.Tolls`."""
         ready = await self.get(tenant_id)

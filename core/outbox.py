@@ -80,6 +80,8 @@ class Delivery(Struct, frozen=True):
     step: Literal["done", "next"]
     after: sending.Next | None = None
     number: int = 0
+    opened: bool = False
+    """The carrier's breaker has just opened."""
 
 
 DONE = Delivery("done")
@@ -320,8 +322,9 @@ class Sender:
             if self._blame is not None:
                 await self._blame(after.code, after.reason)
         lesson = self._lesson(toll, _counted(after.outcome), took_s, wins=int(after.outcome == "refused"))
+        opened = False
         if toll.carrier_id and after.outcome in ("not_sent", "misconfigured"):
-            await self._bridge.run(self._trip, one.tenant_id, toll.carrier_id, after)
+            opened = await self._bridge.run(self._trip, one.tenant_id, toll.carrier_id, after)
         write: Callable[[], Awaitable[None]]
         if after.step in ("again", "next"):
             self.counts.again += 1
@@ -345,7 +348,7 @@ class Sender:
                 lesson=lesson,
             )  # fmt: skip
         await self._bridge.run(_patiently, write)
-        return Delivery("next", after, number) if after.step == "next" else DONE
+        return Delivery("next", after, number, opened) if after.step == "next" else DONE
 
     async def _slow_down(self, error: Throttled) -> None:
         """The provider wants us slower: the account waits as a whole, once for all that were refused together."""
@@ -423,10 +426,10 @@ class Sender:
         )  # fmt: skip
         await self._bridge.run(write)
 
-    async def _trip(self, tenant_id: str, carrier_id: str, after: sending.Next) -> None:
+    async def _trip(self, tenant_id: str, carrier_id: str, after: sending.Next) -> bool:
         retry_s = sending.MISCONFIGURED_PAUSE_S if after.blames_account else None
         async with self._db.tenant(tenant_id) as connection:
-            await learning.trip(
+            return await learning.trip(
                 connection, tenant_id, carrier_id, jitter=random.uniform(0.8, 1.2), retry_after_s=retry_s,
                 reason=f"{after.outcome}: {after.code}", now_us=now_us(),
             )  # fmt: skip

@@ -157,6 +157,8 @@ class Router:
             if came.step == "done":
                 return
             self.counts.moved_on += 1
+            if came.opened:
+                self._boards.forget(one.tenant_id)
             last, attempt = came.after, came.number
             tried.add(chosen.carrier_id)
             one = _after(one, tried, attempt)

@@ -136,8 +136,8 @@ async def trip(
     retry_after_s: float | None,
     reason: str,
     now_us: int,
-) -> None:
-    """The carrier itself failed: its breaker counts it and may open, which the log tells."""
+) -> bool:
+    """The carrier itself failed: its breaker counts it and may open, which the log tells; whether it did."""
     before = await _breaker(connection, tenant_id, carrier_id)
     after = failed(before, now_us, jitter=jitter, retry_after_s=retry_after_s)
     await connection.execute(
@@ -154,6 +154,8 @@ async def trip(
     )
     if after.open_until_us > now_us and before.open_until_us <= now_us:
         await append(connection, [_told(tenant_id, carrier_id, "opened", after.open_until_us, now_us)])
+        return True
+    return False
 
 
 async def close_breakers(
