@@ -64,12 +64,12 @@ async def look(
 async def write(bus: Bus, tenant_id: str, conversation_id: str, user_id: str, *, typing: bool) -> Presence:
     """Claim it while typing: the first one has it, and the others see whose it is. Raises `Unavailable`.
 
-    Those who follow live hear of it, too (`hear` in `api.http.live`).
+    Those who follow live and asked for it are told (``live`` frames of the stream); it is in no log.
     """
     seen = await _sign(
         bus, tenant_id, conversation_id, user_id, LOOKING_MS, str(TYPING_MS) if typing else "0"
     )
-    said = {"type": "typing", "conversation_id": conversation_id, "user_id": user_id, "typing": typing}
+    said = {"what": "typing", "conversation_id": conversation_id, "user_id": user_id, "typing": typing}
     with contextlib.suppress(RedisError, OSError):
         await bus.say(f"live:{tenant_id}", msgspec.json.encode(said))
     return seen

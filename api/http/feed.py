@@ -12,6 +12,9 @@ are encoded for a protocol once, for everybody.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
 
 from core import log
 from core.bus import Bus
@@ -25,6 +28,8 @@ LOG = get_logger("feed")
 
 MOST_BEHIND = 10_000
 """Entries that a follower may be behind before it is told of a gap; also how many the ring holds."""
+MOST_MOMENTS = 200
+"""What is going on right now (somebody types) and is in no log: so much of it is kept for followers who are slow."""
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes that the ring holds; large documents make it shorter."""
 LOOK_S = 3.0
@@ -62,6 +67,9 @@ class Feed:
         """Set when nothing follows the log for us any more: a bug of ours, and the reason to hang up."""
         self.filled = 0
         """Entries that did not come over the bus."""
+        self._moments: deque[dict[str, Any]] = deque(maxlen=MOST_MOMENTS)
+        self.moments = 0
+        """How many moments there were. They have no place in the log: whoever misses some has missed nothing."""
 
     @property
     def first(self) -> int:
@@ -96,6 +104,11 @@ class Feed:
         self._joined[(kind, seq)] = last, joined
         return joined, last
 
+    def moments_after(self, count: int) -> list[dict[str, Any]]:
+        """Those after the first ``count``, as far as they are kept."""
+        fresh = min(self.moments - count, len(self._moments))
+        return [self._moments[at] for at in range(len(self._moments) - fresh, len(self._moments))]
+
     async def news(self, seq: int, timeout: float) -> None:
         """Wait until there may be an entry after ``seq``, for ``timeout`` seconds at most."""
         if self.head == seq and not self.broken:
@@ -106,11 +119,23 @@ class Feed:
 
     async def run(self) -> None:
         """Follow for ever."""
+        channel = f"live:{self.tenant_id}"
         try:
+            await self._bus.hear(channel, self._on_moment)
             await self._run()
         finally:
             self.broken = True
             self._wake()
+            await self._bus.unhear(channel)
+
+    def _on_moment(self, payload: bytes) -> None:
+        try:
+            said = msgspec.json.decode(payload, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            return  # of a newer version of ours
+        self._moments.append(said)
+        self.moments += 1
+        self._wake()
 
     async def _run(self) -> None:
         async with self._bus.follow(self.tenant_id) as fresh:

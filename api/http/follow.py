@@ -1,7 +1,7 @@
 """One client's way through a feed: where it is, what it wants, and what to send it next. Knows no protocol.
 
-Frames: ``hello`` first; ``event``; ``heartbeat`` every 15 s with the newest number, when everything before it was
-sent; ``gap`` when what the client lacks is not to be had: it lists those things again and goes on after
+Frames: ``hello`` first; ``event``; ``live`` for those who ask; ``heartbeat`` every 15 s with the newest number, when
+everything before it was sent; ``gap`` when what the client lacks is not to be had: it lists those things again and goes on after
 ``resume_at``.
 """
 
@@ -46,6 +46,10 @@ class Wanted:
     def __call__(self, entry: LogEntry) -> bool:
         return self._types.has(entry.type) and self._resources.has(entry.resource)
 
+    def about(self, resource: str) -> bool:
+        """Whether anything about this thing is wanted."""
+        return self._resources.has(resource)
+
 
 class _Words:
     def __init__(self, words: Iterable[str]) -> None:
@@ -70,7 +74,9 @@ class Follow:
         wanted: Wanted,
         after_seq: int | None,
         note_gap: Callable[[], None],
+        live: bool = False,
     ) -> None:
+        """``live``: also frames of what is going on right now and is in no log (`core.presence`)."""
         self._database = database
         self._feed = feed
         self._codec = codec
@@ -78,6 +84,8 @@ class Follow:
         self._note_gap = note_gap
         self.seq = feed.head if after_seq is None else after_seq
         """The last number that was sent, or passed over because it was not wanted."""
+        self._live = live
+        self._moment = feed.moments
         self._heartbeat_at = monotonic() + HEARTBEAT_S
 
     def hello(self) -> bytes:
@@ -99,6 +107,8 @@ class Follow:
         while True:
             if feed.broken:
                 raise EOFError
+            if self._live and feed.moments > self._moment and (piece := self._moments()):
+                return piece
             if self.seq > feed.head:
                 # The client has seen numbers that are not there: another store, or an older copy of it.
                 return self._gap()
@@ -115,6 +125,12 @@ class Follow:
                     return piece
             elif piece := self._from_ring():
                 return piece
+
+    def _moments(self) -> bytes:
+        """Frames of what went on since the last ones; never more than a moment behind, never repeated."""
+        fresh, self._moment = self._feed.moments_after(self._moment), self._feed.moments
+        wanted = [one for one in fresh if self._wanted.about(str(one.get("conversation_id", "")))]
+        return b"".join(self._codec.frame("live", one) for one in wanted)
 
     def _gap(self) -> bytes:
         self._note_gap()

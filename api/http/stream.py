@@ -7,7 +7,7 @@ from api.http.answer import Answer
 from api.http.ask import Ask
 from api.http.events import MAX_SEQ, TYPES
 from api.http.operation import Group
-from api.http.query import int_param, words_param
+from api.http.query import bool_param, int_param, words_param
 from api.http.stream_sse import serve_sse
 
 stream = Group(
@@ -30,10 +30,11 @@ RESOURCES = words_param("resources", "Only entries about these things, by id, or
         ),
         TYPES,
         RESOURCES,
+        bool_param("live", "Also `live` frames: what is going on right now, such as who types."),
     ],
     streaming=True,
 )
 async def stream_sse(ask: Ask[None]) -> Answer:
-    """Events `hello`, `event`, `heartbeat` (every 15 s) and `gap`, each with a JSON object as data. The id of an
+    """Events `hello`, `event`, `heartbeat` (every 15 s) and `gap`, each with a JSON object as data; `live` if asked for. The id of an
     `event` is its number, so a client that reconnects with `Last-Event-ID` misses nothing."""
     return await serve_sse(ask)

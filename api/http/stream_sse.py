@@ -55,6 +55,7 @@ async def serve_sse(ask: Ask[None]) -> Answer:
                 wanted=Wanted(ask.value("types", ()), ask.value("resources", ())),
                 after_seq=after_seq,
                 note_gap=lambda: _note_gap(hub),
+                live=ask.value("live", False),
             )
             await _run(ask, hub, follow, ending)
     finally:

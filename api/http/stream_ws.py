@@ -43,6 +43,8 @@ class Subscribe(Struct, tag="subscribe", forbid_unknown_fields=True):
     """Go on after this number; without it only what happens from now on."""
     types: Words = []
     resources: Words = []
+    live: bool = False
+    """Also what is going on right now: who types."""
 
 
 class Ack(Struct, tag="ack"):
@@ -121,6 +123,7 @@ class StreamSocket:
                     wanted=Wanted(asked.types, asked.resources),
                     after_seq=asked.after_seq,
                     note_gap=self._note_gap,
+                    live=asked.live,
                 )
                 await self._run(wire, receive, send, follow, ending)
         finally:

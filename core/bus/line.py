@@ -62,6 +62,10 @@ class Line:
         """Any other broadcast: ``handler`` gets each payload and must not block."""
         await self._hear("irisx:" + channel, handler)
 
+    async def unhear(self, channel: str) -> None:
+        """No more of them."""
+        await self._unhear("irisx:" + channel)
+
     async def say(self, channel: str, payload: bytes) -> None:
         with contextlib.suppress(RedisError):
             await self.redis.publish("irisx:" + channel, payload)

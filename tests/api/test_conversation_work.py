@@ -321,13 +321,14 @@ async def test_a_rule_is_tried_out_before_it_does_anything(connect: Connect) -> 
         ]
         assert (await us.ask("GET", f"/conversations/{asks.conversation_id}"))["labels"] == []
         assert (await us.ask("GET", f"/rules/{rule}/runs"))["data"] == []
-        for wrong in (
+        wrong: list[dict[str, Any]] = [
             {"all": [{"field": "colour", "op": "eq", "value": "x"}]},
             {"all": [{"field": "now", "op": "within_hours", "value": "sch_none"}]},
             {"on": []},
             {"actions": [{"do": "explode"}]},
-        ):
-            await us.ask("PATCH", f"/rules/{rule}", wrong, status=400)
+        ]
+        for change in wrong:
+            await us.ask("PATCH", f"/rules/{rule}", change, status=400)
         assert other.conversation_id not in json.dumps(trial)
 
 
@@ -335,10 +336,11 @@ async def test_promises_need_hours_that_exist(connect: Connect) -> None:
     async with team(connect) as us:
         monday = [{"day": 0, "start": "09:00", "end": "17:00"}]
         schedule = await us.make("schedules", name="Office", timezone="Europe/Berlin", weekly=monday)
-        for wrong in (
+        wrongs: list[dict[str, Any]] = [
             {"timezone": "Europe/Atlantis"},
             {"weekly": [{"day": 0, "start": "17:00", "end": "09:00"}]},
-        ):
+        ]
+        for wrong in wrongs:
             await us.ask("PATCH", f"/schedules/{schedule}", wrong, status=400)
         policy = await us.make(
             "sla-policies", name="Gold", targets={"first_reply_s": 60}, schedule_id=schedule
@@ -368,3 +370,33 @@ async def test_a_timeline_holds_everything_with_one_person(connect: Connect) -> 
         assert (report["created"], [one["row"] for one in report["rejected"]]) == (1, [3])
         found = await us.ask("GET", "/contacts/search?q=zoe")
         assert [one["name"] for one in found["data"]] == ["Zoe"]
+
+
+async def test_who_types_is_seen_live_by_those_who_asked_and_is_in_no_log(connect: Connect) -> None:
+    async with team(connect) as us:
+        place = await us.writes()
+        at = f"/conversations/{place.conversation_id}"
+        other = f"/conversations/{(await us.writes(number='+4930222222')).conversation_id}"
+        head = len(await _log(us))
+        query = f"live=true&resources={place.conversation_id}"
+        frames: list[str] = []
+        headers = {"Authorization": f"Bearer {us.key}"}
+        async with us.api.http.stream("GET", f"/v1/stream/sse?{query}", headers=headers) as answer:
+            lines = answer.aiter_lines()
+            async for line in lines:
+                if line.startswith("event: hello"):
+                    await us.ask("POST", f"{other}/typing", {}, token=us.agents[1].token)
+                    await us.ask("POST", f"{at}/typing", {}, token=us.agents[0].token)
+                elif line.startswith("event:"):
+                    frames.append(line)
+                elif line.startswith("data:") and frames:
+                    said = json.loads(line[5:])
+                    break
+        assert frames == ["event: live"]
+        assert said == {
+            "what": "typing",
+            "conversation_id": place.conversation_id,
+            "user_id": us.agents[0].id,
+            "typing": True,
+        }
+        assert len(await _log(us)) == head

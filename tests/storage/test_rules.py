@@ -161,7 +161,7 @@ async def test_what_a_rule_did_starts_no_rule(database_url: str) -> None:
         desk = await Desk(db).open()
         await desk.rule(Label(add=("a",)), Reply(text="automatic"), Note("n"), Resolve())
         for kind in ("conversation.labelled", "message.queued", "message.noted", "conversation.resolved"):
-            await desk.rule(Label(add=(f"by {kind}",)), on=kind)  # type: ignore[arg-type]
+            await desk.rule(Label(add=(f"by {kind}",)), on=kind)
         place = await desk.writes()
         for _ in range(3):
             await desk.work()

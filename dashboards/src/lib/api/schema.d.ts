@@ -4165,7 +4165,7 @@ export interface paths {
         };
         /**
          * Follow the log as server-sent events
-         * @description Events `hello`, `event`, `heartbeat` (every 15 s) and `gap`, each with a JSON object as data. The id of an `event` is its number, so a client that reconnects with `Last-Event-ID` misses nothing.
+         * @description Events `hello`, `event`, `heartbeat` (every 15 s) and `gap`, each with a JSON object as data; `live` if asked for. The id of an `event` is its number, so a client that reconnects with `Last-Event-ID` misses nothing.
          *
          *     Needs the permission `events:read`.
          */
@@ -20264,6 +20264,8 @@ export interface operations {
                 types?: string[];
                 /** @description Only entries about these things, by id, or of these kinds: `call_*`. */
                 resources?: string[];
+                /** @description Also `live` frames: what is going on right now, such as who types. */
+                live?: boolean;
             };
             header?: {
                 /** @description Like `after_seq`: the number of the last event that was seen. */
