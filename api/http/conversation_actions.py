@@ -42,7 +42,7 @@ class AddLabels(Body):
     labels: Annotated[list[Label], Meta(min_length=1, max_length=50)]
 
 
-class Participant(Struct):
+class ConversationParticipant(Struct):
     """Somebody who follows a conversation without being its assignee."""
 
     user_id: str
@@ -188,7 +188,7 @@ async def remove_label(ask: Ask[None]) -> Answer:
     "/conversations/{conversation_id}/participants",
     permission="conversations:read",
     summary="Who takes part",
-    answers=list[Participant],
+    answers=list[ConversationParticipant],
     paths=[CONVERSATION],
     problems=[404],
 )

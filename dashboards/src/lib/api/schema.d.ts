@@ -4939,7 +4939,7 @@ export interface components {
             live: boolean;
             created_us: number;
             ended_us: number;
-            members: components["schemas"]["api.http.conferences.Participant"][];
+            members: components["schemas"]["Participant"][];
         };
         /**
          * ConferenceOutcome
@@ -5106,6 +5106,14 @@ export interface components {
             actor: string;
             merged_us: number;
             undone_us: number;
+        };
+        /**
+         * ConversationParticipant
+         * @description Somebody who follows a conversation without being its assignee.
+         */
+        ConversationParticipant: {
+            user_id: string;
+            name: string;
         };
         /** CreatedKey */
         CreatedKey: {
@@ -6219,9 +6227,22 @@ export interface components {
             /** @default null */
             timeout_s: number | null;
         };
+        /**
+         * Participant
+         * @description One leg in a room.
+         */
+        Participant: {
+            id: string;
+            leg: string;
+            caller: string;
+            caller_name: string;
+            destination: string;
+            direction: string;
+            muted: boolean;
+        };
         /** ParticipantList */
         ParticipantList: {
-            data: components["schemas"]["api.http.conferences.Participant"][];
+            data: components["schemas"]["Participant"][];
         };
         /** PasswordChange */
         PasswordChange: {
@@ -7029,27 +7050,6 @@ export interface components {
             caller_name: string | null;
             /** @default null */
             timeout_s: number | null;
-        };
-        /**
-         * Participant
-         * @description One leg in a room.
-         */
-        "api.http.conferences.Participant": {
-            id: string;
-            leg: string;
-            caller: string;
-            caller_name: string;
-            destination: string;
-            direction: string;
-            muted: boolean;
-        };
-        /**
-         * Participant
-         * @description Somebody who follows a conversation without being its assignee.
-         */
-        "api.http.conversation_actions.Participant": {
-            user_id: string;
-            name: string;
         };
         /** Transfer */
         "api.http.conversation_actions.Transfer": {
@@ -13494,7 +13494,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.conversation_actions.Participant"][];
+                    "application/json": components["schemas"]["ConversationParticipant"][];
                 };
             };
             400: components["responses"]["Problem400"];

@@ -8,8 +8,11 @@ import LayoutDashboard from '@lucide/svelte/icons/layout-dashboard';
 import MessagesSquare from '@lucide/svelte/icons/messages-square';
 import PhoneCall from '@lucide/svelte/icons/phone-call';
 import Plug from '@lucide/svelte/icons/plug';
+import RouteIcon from '@lucide/svelte/icons/route';
 import Server from '@lucide/svelte/icons/server';
+import Truck from '@lucide/svelte/icons/truck';
 import UsersRound from '@lucide/svelte/icons/users-round';
+import Webhook from '@lucide/svelte/icons/webhook';
 import type { Component } from 'svelte';
 
 export interface PageEntry {
@@ -35,7 +38,10 @@ export const PAGES: readonly PageEntry[] = [
   { href: '/admin/conferences', words: 'Conferences', short: 'Rooms', letter: 'f', icon: UsersRound, needs: 'conferences:read', keywords: 'rooms members' },
   { href: '/admin/conversations', words: 'Conversations', short: 'Talks', letter: 'v', icon: MessagesSquare, needs: 'conversations:read', keywords: 'oversight search reassign bulk messages', apart: true },
   { href: '/admin/channels', words: 'Channels', short: 'Channels', letter: 'h', icon: Plug, needs: 'channels:read', keywords: 'plugins accounts connect sms mail whatsapp slack telegram' },
+  { href: '/admin/carriers', words: 'Carriers', short: 'Carriers', letter: 't', icon: Truck, needs: 'carriers:read', keywords: 'trunks providers rates health spend' },
+  { href: '/admin/routing', words: 'Routing', short: 'Routing', letter: 'u', icon: RouteIcon, needs: 'routing:read', keywords: 'simulate decisions least cost breakers' },
   { href: '/admin/events', words: 'Event log', short: 'Events', letter: 'e', apart: true, icon: Activity, needs: 'events:read', keywords: 'numbered log stream' },
+  { href: '/admin/webhooks', words: 'Webhooks', short: 'Hooks', letter: 'w', icon: Webhook, needs: 'webhooks:read', keywords: 'endpoints deliveries redeliver replay signature' },
   { href: '/admin/access', words: 'Access', short: 'Access', letter: 'a', icon: KeyRound, needs: 'users:read', keywords: 'users roles api keys sessions' },
   { href: '/status', words: 'Status', short: 'Status', letter: 's', icon: HeartPulse, needs: '', keywords: 'health components incidents' }
 ];
