@@ -88,35 +88,40 @@ async def test_people_are_found_by_names_addresses_and_the_ends_of_numbers(datab
         assert await Book(db).find("ann") == [], "of another tenant"
 
 
-async def test_a_search_uses_its_index_under_row_level_security(database_url: str) -> None:
+async def test_searches_use_their_indexes_under_row_level_security(database_url: str) -> None:
     async with await Database.open(database_url) as db:
         book = Book(db)
-        await book.add("Ann")
         async with db.tenant(book.tenant) as connection:
-            await connection.execute("set local enable_seqscan = off")
-            plan = await connection.fetch(
-                "explain select contact_id from contact_words where tenant_id = $1 and word >= $2 and word < $3",
+            await connection.execute(
+                "insert into contacts (tenant_id, id, name, created_us, updated_us)"
+                " select $1, 'ctc_' || n, 'name' || n, n, n from generate_series(1, 3000) n",
                 book.tenant,
-                "an",
-                "an\U0010ffff",
+            )
+            await connection.execute(
+                "insert into messages (tenant_id, id, conversation_id, contact_id, kind, direction, state, content, text,"
+                " order_us, created_us) select $1, 'msg_' || n, 'conv_1', 'ctc_1', 'message', 'in', 'received', '{}',"
+                " 'common word' || n, n, n from generate_series(1, 3000) n",
+                book.tenant,
+            )
+        async with db.reader("*") as connection:
+            # (what waits to be sorted into the index makes it dear; autovacuum does this in time)
+            await connection.execute("vacuum (analyze) contact_words")
+            await connection.execute("vacuum (analyze) messages")
+        async with db.reader(book.tenant) as connection:
+            people = await connection.fetch(
+                "explain select contact_id from contact_words where tenant_id = $1 and (word >= $2 and word < $3)",
+                book.tenant,
+                "name77",
+                "name77\U0010ffff",
             )
             words = await connection.fetch(
-                "explain select id from messages where tenant_id = $1 and words @@ websearch_to_tsquery('simple', $2)"
-                " and created_us > 5",
+                "explain select id from messages where tenant_id = $1 and words @@ websearch_to_tsquery('simple', $2)",
                 book.tenant,
-                "order",
+                "word77",
             )
-        found = "\n".join(row[0] for row in plan)
-        assert "Index Cond" in found and "word >= 'an'" in found, found
-        assert await _leakproof(db), "the embedded Postgres lets words be matched in an index"
-        assert words
-
-
-async def _leakproof(db: Database) -> bool:
-    async with db.reader("*") as connection:
-        return bool(
-            await connection.fetchval("select proleakproof from pg_proc where proname = 'ts_match_vq'")
-        )
+        assert "(word >= 'name77'" in "\n".join(row[0] for row in people)
+        assert "on messages_words" in "\n".join(row[0] for row in words), "its function is leakproof here"
+        assert await book.find("name2999") == ["name2999"]
 
 
 async def test_an_address_is_one_persons_in_one_form(database_url: str) -> None:
@@ -264,7 +269,9 @@ async def test_conversations_are_merged_split_and_restored(database_url: str) ->
         second = await book.writes("+4930111111", "chn_2")
         kept, gone = first.conversation_id, second.conversation_id
         await conversation_merges.merge(db, book.tenant, kept, gone, actor="usr_1")
-        assert (await book.writes("+4930111111", "chn_2")).conversation_id == kept, "what follows lands in the kept one"
+        assert (await book.writes("+4930111111", "chn_2")).conversation_id == kept, (
+            "what follows lands in the kept one"
+        )
         page = await list_messages(db, book.tenant, conversation_id=kept, limit=9, after=None)
         assert len(json.loads(page.data)) == 4
         with pytest.raises(Conflict, match="merged into"):

@@ -69,7 +69,7 @@ class Desk:
                     content=Text("yes"),
                     author=author,
                     now_us=now_us(),
-                ),  # fmt: skip
+                ),
             )
 
     async def work(self) -> None:
