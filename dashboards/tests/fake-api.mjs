@@ -9,6 +9,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { Talks } from './fake-talks.mjs';
+import { Hooks, hookRoutes } from './fake-webhooks.mjs';
 
 const BUILD = fileURLToPath(new URL('../build', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json', '.png': 'image/png' };
@@ -77,6 +78,7 @@ export class Platform {
     for (let n = 0; n < calls; n++) this.#begin(Date.now() * 1000 - Math.floor(this.random() * 900e6), true);
     this.#conference();
     this.talks = new Talks(this);
+    this.webhooks = new Hooks(this);
   }
 
   get head() {
@@ -374,6 +376,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
     }],
     ['DELETE', '/v1/api-keys/:id', ([id]) => void (platform.keys = platform.keys.filter((entry) => entry.id !== id))],
     ...platform.talks.routes({ page, filtered, need, Refusal }),
+    ...hookRoutes(platform.webhooks, { page, filtered, need, Refusal }),
     ['GET', '/v1/version', () => ({ version: '0.1.0' }), true],
     ['GET', '/v1/health/ready', () => ({ status: 'ready', reasons: [] }), true],
     ['GET', '/v1/status', () => ({ state: 'attention', summary: 'fra-1: Draining: takes no new calls.', good: 9, attention: 1, bad: 0 })],

@@ -4,9 +4,10 @@ import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { EMAIL, PASSWORD } from './fake-api.mjs';
+import { webhookJourneys } from './webhooks.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/inbox', '/inbox?tab=all', '/admin/conversations', '/admin/channels', '/admin/channels?tab=types', '/status'];
+export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/inbox', '/inbox?tab=all', '/admin/conversations', '/admin/channels', '/admin/channels?tab=types', '/admin/webhooks', '/status'];
 
 const COLOURS = ['color-contrast', 'link-in-text-block'];
 
@@ -132,6 +133,8 @@ const frameGaps = (page, ms) =>
 const live = (id) => `tr[data-call="${id}"]`;
 
 export const JOURNEYS = {
+  ...webhookJourneys(until),
+
   'signing in leads to the page that was asked for, and a wrong password is explained': async ({ person, page }) => {
     await page.goto(`${person.url}/admin/nodes`);
     await page.waitForSelector('#password');
@@ -634,10 +637,10 @@ export const JOURNEYS = {
     await page.waitForSelector('[role=dialog]');
     await page.keyboard.type('me');
     await person.presses('Enter');
-    await until(() => talk.assignee === 'usr_01', 'the conversation to be mine');
+    await until(async () => talk.assignee === 'usr_01' && !(await page.$('[role=dialog]')), 'the conversation to be mine');
     await person.presses('e');
     await page.waitForSelector('[data-conversation-state=resolved]');
-    await person.clicks('Undo', '.notices');
+    await person.clicks('Undo', '.notice:last-child');
     await page.waitForSelector('[data-conversation-state=open]');
     await person.presses('z');
     await page.waitForSelector('[role=dialog]');
@@ -759,7 +762,7 @@ export const JOURNEYS = {
     const given = () => [...talks.talks.values()].filter((talk) => talk.assignee === 'usr_02').length;
     const now = given();
     assert.ok(now >= 3);
-    await person.clicks('Undo', '.notices');
+    await person.clicks('Undo', '.notice:last-child');
     await until(() => given() < now, 'the conversations to be given back');
   },
 
@@ -794,7 +797,7 @@ export const JOURNEYS = {
     await person.comesBack('/admin');
     await person.marked('live');
     const call = [...fake.platform.calls.values()].findLast((entry) => entry.state === 'bridged');
-    const paths = [...PAGES, `/admin/calls?call=${call.id}`, `/admin/calls/${call.id}`, `/admin/calls/${call.id}?tab=ladder`, `/admin/calls/${call.id}?tab=raw`, '/admin/nodes?node=node_00', '/admin/calls/call_none', `/inbox?tab=all&conversation=${[...fake.platform.talks.talks.keys()][0]}`, '/admin/channels?channel=chn_02', '/admin/channels?add=slack', '/nowhere'];
+    const paths = [...PAGES, `/admin/calls?call=${call.id}`, `/admin/calls/${call.id}`, `/admin/calls/${call.id}?tab=ladder`, `/admin/calls/${call.id}?tab=raw`, '/admin/nodes?node=node_00', '/admin/calls/call_none', `/inbox?tab=all&conversation=${[...fake.platform.talks.talks.keys()][0]}`, '/admin/channels?channel=chn_02', '/admin/channels?add=slack', `/admin/webhooks?webhook=${[...fake.platform.webhooks.hooks.keys()][1]}`, '/nowhere'];
     // Structure is the same in both themes: each page is looked at once, then for its colours in the dark. Firefox
     // looks at the colours of the busiest pages.
     const busiest = paths.filter((path) => path === '/admin' || path.includes(call.id));

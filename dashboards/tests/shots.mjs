@@ -29,7 +29,7 @@ for (const browser of option('browsers', 'chromium').split(',')) {
       await page.type('#password', option('password', PASSWORD));
       await page.click('button[type=submit]');
       await page.waitForSelector('[data-connection=live]', { timeout: 15000 });
-      const pages = { overview: '/admin', calls: '/admin/calls', nodes: '/admin/nodes', cdrs: '/admin/cdrs', conferences: '/admin/conferences', conversations: '/admin/conversations', channels: '/admin/channels', carriers: '/admin/carriers', routing: '/admin/routing', events: '/admin/events', access: '/admin/access', keys: '/admin/access?tab=keys', status: '/status' };
+      const pages = { overview: '/admin', calls: '/admin/calls', nodes: '/admin/nodes', cdrs: '/admin/cdrs', conferences: '/admin/conferences', conversations: '/admin/conversations', channels: '/admin/channels', webhooks: '/admin/webhooks', carriers: '/admin/carriers', routing: '/admin/routing', events: '/admin/events', access: '/admin/access', keys: '/admin/access?tab=keys', status: '/status' };
       for (const [name, path] of Object.entries(pages)) {
         if (!wanted(name)) continue;
         await page.goto(`${url}${path}`);
