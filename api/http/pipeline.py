@@ -12,7 +12,6 @@
 
 import asyncio
 import math
-from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -29,7 +28,7 @@ from api.http.ratelimit import Verdict
 from api.http.request_id import request_id_of
 from api.http.services import Services
 from api.http.version import API_VERSION, KNOWN_VERSIONS
-from api.http.wire import REPLY
+from api.http.wire import REPLY, status_line
 from core.access.actors import Actor
 from core.access.throttle import TooManyAttempts
 from core.errors import InternalError, IrisxError, NotAllowed, NotAuthenticated, NotFound, Unavailable
@@ -51,9 +50,6 @@ RETRY_UNAVAILABLE_S = 2
 """What ``Retry-After`` says when a part is away: most come back within seconds."""
 
 BASE_LINES = b"".join(b"%s: %s\r\n" % header for header in BASE_HEADERS)
-_STATUS: dict[int, bytes] = {
-    status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
 _VERSIONS = {name.encode() for name in KNOWN_VERSIONS}
 
 
@@ -239,7 +235,7 @@ class Endpoint:
         reply = extensions.get(REPLY) if extensions else None
         if reply is not None:
             lines = b"".join([b"%s: %s\r\n" % header for header in headers])
-            await reply(_STATUS[status] + BASE_LINES + lines, body)
+            await reply(status_line(status) + BASE_LINES + lines, body)
             return
         await send({"type": "http.response.start", "status": status, "headers": BASE_HEADERS + headers})
         await send({"type": "http.response.body", "body": body})

@@ -10,6 +10,7 @@ cost an encoding of its own.
 
 import asyncio
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -151,6 +152,16 @@ async def _reply(cycle: RequestResponseCycle, head: bytes, body: bytes) -> None:
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
+
+
+_STATUS: dict[int, bytes] = {
+    status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+
+
+def status_line(status: int) -> bytes:
+    """The first line of a response (RFC 9112, section 4)."""
+    return _STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def text_frame(payload: bytes) -> bytes:
