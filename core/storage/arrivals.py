@@ -51,6 +51,8 @@ class Row(Struct):
     contact_id: str = ""
     conversation_id: str = ""
     place: Place = ("", "", "")
+    taken_back: bool = False
+    """Its author took it back before it came."""
 
 
 NOWHERE = Stored("", "", "", False)

@@ -125,14 +125,22 @@ async def _known(
         "select m.channel_id, m.provider_id, m.id, m.conversation_id, m.contact_id"
         " from unnest($2::text[], $3::text[]) w (channel_id, provider_id) join messages m"
         " on m.tenant_id = $1 and m.direction = 'in' and m.provider_id <> ''"
-        " and m.channel_id = w.channel_id and m.provider_id = w.provider_id",
+        " and m.channel_id = w.channel_id and m.provider_id = w.provider_id"
+        # (in the same round trip: which of them were taken back before they came)
+        " union all select c.channel_id, c.target, '', '', '' from unnest($2::text[], $3::text[]) w (channel_id, provider_id)"
+        " join message_changes c on c.tenant_id = $1 and c.message_id = '' and c.channel_id = w.channel_id"
+        " and c.target = w.provider_id",
         tenant_id,
         [channel for channel, _ in rows],
         [provider for _, provider in rows],
     )
+    for one in found:
+        if not one["id"]:
+            rows[one["channel_id"], one["provider_id"]].taken_back = True
     return {
         (one["channel_id"], one["provider_id"]): Stored(
             one["id"], one["conversation_id"], one["contact_id"], False
         )
         for one in found
+        if one["id"]
     }

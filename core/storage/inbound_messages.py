@@ -60,7 +60,8 @@ async def insert_messages(
     ]
     if kept:
         await attachments.insert(connection, tenant_id, kept)
-    await _take_back(connection, tenant_id, fresh)
+    if any(row.taken_back for row in fresh):
+        await _take_back(connection, tenant_id, fresh)
     await _move_conversations(connection, tenant_id, fresh, entries)
     for row in fresh:
         one = row.arrival.message
