@@ -2,6 +2,10 @@
 
 import asyncio
 import hashlib
+import os
+import resource
+import time
+from email.message import EmailMessage
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -224,3 +228,40 @@ async def test_the_file_of_a_picture_is_its_messages_file(connect: Connect) -> N
         message = (await api.ask("GET", f"/v1/messages/{stored.message_id}", key)).json()
         assert [one["media_type"] for one in message["files"]] == ["image/png"]
         assert "content" not in message["content"]["file"]
+
+
+async def test_a_mail_of_25_mb_with_200_files_is_one_message_and_memory_stays_bounded(
+    connect: Connect, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mail = EmailMessage()
+    for name, value in (("From", "ann@example.org"), ("To", "desk@example.org"), ("Subject", "files"),
+                        ("Message-ID", "<big@example.org>")):  # fmt: skip
+        mail[name] = value
+    mail.set_content("see the files")
+    one = os.urandom(25 * 1024 * 1024 * 3 // 4 // 200)
+    for number in range(200):
+        mail.add_attachment(one, maintype="application", subtype="zip", filename=f"part{number}.zip")
+    written = mail.as_bytes()
+    channel = CHANNELS["email.sparkpost"]
+    async with connect() as api:
+        _, key = await tenant_of(api)
+        fake = fake_of(channel)()
+        await connected(api, key, channel, fake)
+        (delivery,) = fake.forward(written, "ann@example.org", "desk@example.org")  # type: ignore[attr-defined]
+        del mail
+        before_kb, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+        headers = {**delivery.headers, "Content-Length": str(len(delivery.body))}
+        async with httpx.AsyncClient(timeout=60) as provider:
+            answer = await provider.post(fake.webhook_url, content=delivery.body, headers=headers)
+            assert answer.status_code == 200, answer.text
+        took_s = time.monotonic() - began
+        grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) // 1024
+        with capsys.disabled():
+            print(f" [{len(written) >> 20} MB, 200 files: {took_s:.1f} s, {grown_mb} MB more]", end="")
+        (conversation,) = (await api.ask("GET", "/v1/conversations", key)).json()["data"]
+        assert conversation["messages"] == 1
+        path = f"/v1/conversations/{conversation['id']}/messages"
+        (message,) = (await api.ask("GET", path, key)).json()["data"]
+        assert len(message["files"]) == 200
+        assert {(file["state"], file["size"]) for file in message["files"]} == {("ready", len(one))}
+        assert grown_mb < 400 and took_s < 40
