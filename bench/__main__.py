@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHES = ("esl_decode", "api_read", "command_latency", "calls_per_second", "takeover", "fan_out")
+BENCHES = ("esl_decode", "api_read", "command_latency", "calls_per_second", "takeover", "fan_out", "webhook_ingest")
 
 
 def main() -> int:
