@@ -65,6 +65,13 @@ def test_the_hour_that_is_left_out_is_no_work_and_the_one_that_comes_twice_is_tw
     assert hours.later(night, at(f"{autumn}T01:00"), 2 * HOUR) == at(f"{autumn}T02:00", fold=1)
 
 
+def test_of_a_time_that_comes_twice_work_begins_at_the_first_and_ends_at_the_second() -> None:
+    ends = Schedule("Europe/Berlin", (Slot(6, "01:00", "02:30"),))
+    begins = Schedule("Europe/Berlin", (Slot(6, "02:30", "04:00"),))
+    night, noon = at("2026-10-25T00:00"), at("2026-10-25T12:00")
+    assert hours.between(ends, night, noon) == hours.between(begins, night, noon) == 2.5 * HOUR
+
+
 def test_a_time_that_does_not_exist_is_the_moment_of_the_jump() -> None:
     begins = Schedule("Europe/Berlin", (Slot(6, "02:30", "05:00"),))
     ends = Schedule("Europe/Berlin", (Slot(6, "00:00", "02:30"),))

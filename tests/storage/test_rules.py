@@ -221,6 +221,22 @@ async def test_any_number_of_workers_do_each_thing_once(database_url: str) -> No
         assert len({run["seq"] for run in await desk.runs()}) == 15
 
 
+async def test_an_entry_that_another_worker_has_dealt_with_meanwhile_is_done_already(
+    database_url: str,
+) -> None:
+    async with await Database.open(database_url) as db:
+        desk = await Desk(db).open()
+        await desk.rule(Note("seen"))
+        await desk.writes()
+        async with db.reader(desk.tenant) as connection:
+            book = await rules.read_book(connection, desk.tenant)
+            (entry,) = await rules._read_entries(connection, desk.tenant, 0, 1000, ["message.received"])
+        await desk.work()
+        async with db.tenant(desk.tenant) as connection:
+            assert await rules._deal_with(connection, desk.tenant, book, entry) == []
+        assert (await desk.kinds()).count("message.noted") == 1
+
+
 async def test_a_worker_that_dies_over_an_entry_has_done_nothing_and_the_next_one_does_it(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,8 +334,16 @@ async def test_an_answer_in_time_that_is_read_late_breaks_nothing(database_url: 
         desk = await Desk(db).open()
         await desk.promise(first_reply_s=60)
         place = await desk.writes()
+        while (await rules.work(db, desk.tenant, now_us=now_us())).more:
+            pass
         await desk.answer(place)
         tomorrow = now_us() + 86_400 * S
+        async with db.reader(desk.tenant) as connection:
+            book = await rules.read_book(connection, desk.tenant)
+        async with db.tenant(desk.tenant) as connection:
+            assert not await rules._look_at_clocks(connection, desk.tenant, book, tomorrow), (
+                "the answer comes first"
+            )
         while (await rules.work(db, desk.tenant, now_us=tomorrow)).more:
             pass
         assert await desk.breaches() == []
