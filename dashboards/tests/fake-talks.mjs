@@ -54,11 +54,20 @@ export class Talks {
     Object.assign(fourth, { subject: 'Your offer of last week' });
     const mail = [...this.messages.values()].find((one) => one.conversation_id === fourth.id);
     mail.content = { type: 'text', text: 'I would take two of them.\n\n> On Monday you wrote: 10 % off.', fresh: 'I would take two of them.', html: '<p style="color:#a00">I would take <b>two</b> of them.</p><img src="remote:http://127.0.0.1:9/pixel.png" alt="logo"><script>parent.hacked = true</script><img src="x" onerror="parent.hacked = true"><a href="https://example.com/">shop</a>' };
+    this.canned = [['hours', 'We are open Monday to Friday, 9 to 17.'], ['sorry', 'We are sorry for the trouble. I look into it now.']].map(([name, text], n) => ({ id: `can_0${n}`, name, text, team: '', version: 1, created_us: US(), updated_us: US(), created_by: 'usr_01' }));
+    this.carriers = [['Baltic SMS', 'on', ['chn_01'], 10], ['Cheap Route', 'on', [], 0], ['Old Telco', 'off', [], 0]].map(([name, state, channel_ids, priority], n) => ({ id: `car_0${n}`, name, kind: 'sms', channel_ids, state, priority, pays: 'submit', abilities: [], limits: { per_second: n ? 0 : 20, spend_per_day: n ? '' : '50', only: [], never: n === 1 ? ['7'] : [] }, version: 1, created_us: US() - n * 1e9, updated_us: US() }));
+    this.decisions = Array.from({ length: 24 }, (_, n) => ({ id: `rtd_${String(n).padStart(2, '0')}`, message_id: `msg_${n}`, attempt: 1, kind: 'sms', prefix: n % 3 ? '49' : '4420', segments: 1, carrier_id: n % 5 ? 'car_00' : 'car_01', channel_id: 'chn_01', explored: n % 5 === 0, probe: false, candidates: this.candidates(), decided_us: US() - n * 61e6 }));
     const all = [...this.talks.values()];
     Object.assign(all[5], { state: 'snoozed', snoozed_until_us: US() + 7200e6, waiting_since_us: 0 });
     Object.assign(all[6], { state: 'resolved', resolved_us: US() - 100e6, waiting_since_us: 0, assignee: 'usr_01' });
   }
 
+  candidates() {
+    return [
+      { carrier_id: 'car_00', p: 0.973, cost: 0.0612, tau_s: 4.2, index: 0.0629, prefix: '49' }, { carrier_id: 'car_01', p: 0.81, cost: 0.0587, tau_s: 31, index: 0.0725, prefix: '49' },
+      { carrier_id: 'car_02', skipped: 'off' }
+    ];
+  }
   addressOf(talk) {
     const { kind, value, name } = this.contacts.find((one) => one.id === talk.contact_id).identities[0];
     return { kind, value, name };
@@ -145,6 +154,31 @@ export class Talks {
         const words = (query.get('q') ?? '').toLowerCase().split(/\s+/);
         return { data: this.contacts.filter((one) => words.every((word) => `${one.name} ${one.identities[0].value}`.toLowerCase().includes(word))), has_more: false, next_cursor: null };
       }],
+      ['GET', '/v1/contacts/:id/timeline', ([id], { query }) => {
+        const said = [...this.messages.values()].filter((one) => one.contact_id === id).map((message) => ({ type: 'message', at_us: message.order_us, message, id: message.id }));
+        const number = this.contacts.find((one) => one.id === id)?.identities[0].value;
+        const at = US() - 340e6;
+        const called = id === 'ctc_00' ? [{ type: 'call', at_us: at, id: 'cdr_77', call: { id: 'cdr_77', call_id: 'call_77', kind: 'call', direction: 'inbound', caller: number, destination: '1001', started_us: at, answered_us: at + 4e6, ended_us: at + 200e6, hangup_cause: 'NORMAL_CLEARING', recordings: [{}] } }] : [];
+        return page(newest([...said, ...called], 'at_us'), query);
+      }],
+      ['GET', '/v1/canned-replies', (_, { query }) => page(this.canned, query)],
+      ['GET', '/v1/carriers', (_, { query }) => page(this.carriers, query)],
+      ['POST', '/v1/carriers', (_, { body }) => {
+        const made = { id: this.platform.id('car'), abilities: [], state: 'on', version: 1, created_us: US(), updated_us: US(), ...body };
+        this.carriers.unshift(made);
+        return made;
+      }],
+      ['GET', '/v1/carriers/:id/health', ([id]) => ({ carrier_id: id, day: '2026-11-23', tries: id === 'car_00' ? 1203 : 40, sent: 1170, delivered: 1101, undelivered: 20, refused: 9, failed: id === 'car_01' ? 9 : 2, throttled: 3, unknown: 1, success_share: id === 'car_02' ? null : id === 'car_00' ? 0.973 : 0.61, answer_s: 0.21, spend: '31.20', currency: 'EUR', breaker: id === 'car_01' ? 'open' : 'closed', open_until_us: id === 'car_01' ? US() + 40e6 : 0, fails: id === 'car_01' ? 5 : 0, reason: id === 'car_01' ? 'HTTP 503' : '' })],
+      ['POST', '/v1/carriers/:id/disable', ([id]) => Object.assign(need(this.carriers, id, 'carrier'), { state: 'off' })],
+      ['POST', '/v1/carriers/:id/enable', ([id]) => Object.assign(need(this.carriers, id, 'carrier'), { state: 'on' })],
+      ['GET', '/v1/rate-decks', (_, { query }) => page(query.get('carrier_id[eq]') === 'car_00' ? [{ id: 'rdk_00', carrier_id: 'car_00', name: 'November.csv', currency: 'EUR', valid_from_us: 1, valid_to_us: 0, rates: 41_200, rejected: 3, actor: 'usr_01', created_us: US() }] : [], query)],
+      ['POST', '/v1/routing/simulate', (_, { body }) => {
+        if (!/^\+[1-9]\d{4,14}$/.test(body.to)) throw new Refusal(400, 'invalid_request', 'to: is no number with its country code', [{ pointer: '/to', code: 'invalid', detail: 'is no number with its country code' }]);
+        const found = this.candidates();
+        return { to: body.to, kind: body.kind, segments: body.text.length > 160 ? 2 : 1, currency: 'EUR', order: found.slice(0, 2), skipped: found.slice(2) };
+      }],
+      ['GET', '/v1/routing/decisions', (_, { query }) => page(filtered(this.decisions, query), query)],
+      ['GET', '/v1/routing/decisions/:id', ([id]) => need(this.decisions, id, 'decision')],
       ['GET', '/v1/contacts', (_, { query }) => page(filtered(this.contacts, query), query)],
       ['GET', '/v1/conversations', (_, { query }) => {
         this.reads += 1;

@@ -7,7 +7,7 @@ import { EMAIL, PASSWORD } from './fake-api.mjs';
 import { webhookJourneys } from './webhooks.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/inbox', '/inbox?tab=all', '/admin/conversations', '/admin/channels', '/admin/channels?tab=types', '/admin/webhooks', '/status'];
+export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/inbox', '/inbox?tab=all', '/admin/conversations', '/admin/channels', '/admin/channels?tab=types', '/admin/carriers', '/admin/routing', '/admin/routing?tab=decisions', '/admin/webhooks', '/status'];
 
 const COLOURS = ['color-contrast', 'link-in-text-block'];
 
@@ -764,6 +764,55 @@ export const JOURNEYS = {
     assert.ok(now >= 3);
     await person.clicks('Undo', '.notice:last-child');
     await until(() => given() < now, 'the conversations to be given back');
+  },
+
+  'one timeline has what a person wrote anywhere and the calls with them, and a canned reply is found by its name': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const talk = [...talks.talks.values()][0];
+    await person.comesBack(`/inbox?tab=all&conversation=${talk.id}`);
+    await person.marked('live');
+    await person.sees('They called, talked for 3 min 16 s');
+    await person.saysWhatIsStored(talk);
+    const other = [...talks.talks.values()].find((one) => one.contact_id === talk.contact_id && one.id !== talk.id);
+    const written = talks.customerWrites('And one more thing, by mail.', other);
+    await page.waitForSelector(`[data-beside="${written.id}"]`);
+    await person.clicks('Show this conversation only');
+    await until(async () => !(await page.$('[data-beside], [data-call]')), 'this conversation alone');
+    await person.presses('r');
+    await page.keyboard.type('Hello! :hou');
+    await page.waitForSelector('[role=option]');
+    await person.presses('Enter');
+    await until(() => page.$eval('textarea', (field) => field.value === 'Hello! We are open Monday to Friday, 9 to 17.'), 'the canned reply in the text');
+  },
+
+  'a number is simulated, its carriers are compared in words, and a decision is looked up': async ({ person, page, fake }) => {
+    await person.comesBack('/admin/routing');
+    await person.presses('s');
+    await until(() => page.evaluate(() => document.activeElement?.id === 'r-to'), 'the field for the number');
+    await page.keyboard.type('030 12345');
+    await person.presses('Enter');
+    await person.sees('is no number with its country code');
+    await page.$eval('#r-to', (field) => field.select());
+    await page.keyboard.type('+49 30 123456');
+    await person.presses('Enter');
+    await page.waitForSelector('[data-simulated="+4930123456"]');
+    await person.sees('Baltic SMS before Cheap Route: it arrives in 97.3 % instead of 81.0 %');
+    await person.sees('Switched off');
+    await page.reload();
+    await page.waitForSelector('[data-simulated="+4930123456"]');
+    await person.clicks('Decisions', '[role=tablist]');
+    await page.waitForSelector('[data-row] a');
+    await page.click('[data-row] a');
+    await page.waitForSelector('[data-decision]');
+    await person.sees('The second best was taken');
+    await person.goes('/admin/carriers');
+    await page.waitForSelector('tr[data-carrier]');
+    await person.clicks('Baltic SMS', 'tbody');
+    await until(async () => (await person.text('aside')).includes('41,200 rates'), 'its rates');
+    await person.clicks('Switch off', 'aside');
+    await person.sees('What waits goes by 1 other carrier');
+    await person.clicks('Switch off', '[role=alertdialog]');
+    await until(() => fake.platform.talks.carriers[0].state === 'off', 'it to be switched off');
   },
 
   'on a phone nothing scrolls sideways and the sections are at the bottom': async ({ person, page, browser }) => {
