@@ -20,10 +20,14 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from api.up import ports
+from core.bus import HOSTS
 from core.config import Settings, hide_password
 from core.errors import IrisxError
+from core.model import outgoing
 from core.storage import migrate
 from core.storage.blobs import open_blobs
+from core.storage.database import SYSTEM, Database
+from core.storage.outgoing_facts import OutgoingFacts, outgoing_facts
 
 Level = Literal["good", "attention", "bad"]
 
@@ -257,3 +261,54 @@ def objects(settings: Settings) -> list[Finding]:
             )
         ]
     return [Finding("objects", "good", f"{where} can be written")]
+
+
+def messages_out(database: str, bus: str) -> list[Finding]:
+    """Channel hosts, accounts, what waits to be sent, endpoints for webhooks."""
+    if not database:
+        return []
+    try:
+        facts = asyncio.run(_outgoing(database))
+    except (IrisxError, OSError):
+        return []  # the finding about the database says what is wrong with it
+    if facts is None or not outgoing.needs_host(facts):
+        return []
+    found = []
+    hosts = _hosts(bus)
+    if hosts == 0:
+        text, remedy = "no channel host runs: nothing is sent or delivered", "start irisx channels"
+        found.append(Finding("messages", "bad", text, remedy))
+    elif hosts:
+        found.append(Finding("messages", "good", f"{hosts} channel host{'s' if hosts > 1 else ''}"))
+    said = outgoing.messages(facts)
+    remedy = (
+        ""
+        if said.level == "good"
+        else "look at the accounts: GET /v1/channels says why; the page Channels, too"
+    )
+    found.append(Finding("messages", said.level, said.text.rstrip("."), remedy))
+    if facts.endpoints or facts.switched_off:
+        said = outgoing.endpoints(facts)
+        remedy = (
+            "" if said.level == "good" else "look at the page Webhooks: it shows what the endpoints answered"
+        )
+        found.append(Finding("webhooks", said.level, said.text.rstrip("."), remedy))
+    return found
+
+
+async def _outgoing(url: str) -> OutgoingFacts | None:
+    async with await Database.open(url, max_size=1, patience_s=0.0) as database:
+        if await database.lacking():
+            return None
+        return await outgoing_facts(database, SYSTEM)
+
+
+def _hosts(url: str) -> int | None:
+    """How many channel hosts show themselves; None when the bus cannot be asked."""
+    if not url:
+        return None
+    try:
+        with redis.Redis.from_url(url, socket_timeout=TRY_S, socket_connect_timeout=TRY_S) as client:
+            return sum(1 for _ in client.scan_iter(match=HOSTS + "*", count=100))
+    except (RedisError, OSError, ValueError):
+        return None

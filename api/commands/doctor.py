@@ -27,7 +27,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check versions, disk, clock, ports, database, bus, objects and switches; say what to do.
+    """Check versions, disk, clock, ports, database, bus, channel hosts, webhooks, objects, switches; say what to do.
 
     Looks at what the environment names (DATABASE_URL, REDIS_URL, S3_*, SWITCHES), or at an irisx up that runs here. The exit
     code is 1 when something is bad.
@@ -44,6 +44,8 @@ def doctor(
     found += checks.database(database)
     _progress("looking at the bus", as_json)
     found += checks.bus(bus)
+    _progress("looking at what leaves", as_json)
+    found += checks.messages_out(database, bus)
     _progress("looking at the object store", as_json)
     found += checks.objects(settings)
     for address in _switches(settings, database, place):

@@ -14,6 +14,7 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from api.http.ask import Ask
+from api.http.health_outgoing import outgoing_parts
 from api.http.orders import visible
 from api.http.services import Services
 from core.clock import monotonic, now_us
@@ -50,7 +51,7 @@ class Component(Struct):
     """One part of the platform."""
 
     name: str
-    kind: Literal["store", "bus", "api", "controller", "switch"]
+    kind: Literal["store", "bus", "api", "controller", "switch", "channel-host", "messages", "webhooks"]
     state: State
     detail: str
     """In words."""
@@ -127,7 +128,14 @@ async def components(services: Services, ask: Ask[Any]) -> list[Component]:
     if database.state != "bad":
         nodes = await node_store.list_nodes(services.database)
         found += [_switch(node) for node in nodes if visible(ask, node.default_tenant)]
+        found += await outgoing(services, ask)
     return found
+
+
+async def outgoing(services: Services, ask: Ask[Any]) -> list[Component]:
+    """What sends and delivers, and what waits: an operator's without a tenant named are everybody's."""
+    parts = await outgoing_parts(services, ask)
+    return [Component(part.name, part.kind, part.said.level, part.said.text, part.id) for part in parts]
 
 
 async def status(services: Services, ask: Ask[Any]) -> Status:

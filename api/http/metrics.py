@@ -6,7 +6,7 @@ scrapes themselves: what they reported last is repeated here, for every switch, 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -53,16 +53,18 @@ class Metrics:
     def counts_of(self, operation: str) -> Counts:
         return self.operations.setdefault(operation, Counts())
 
-    async def render(self, services: "Services", may_see: Callable[[str], bool]) -> bytes:
+    async def render(
+        self, services: "Services", may_see: Callable[[str], bool], more: Iterable[Metric] = ()
+    ) -> bytes:
         """All of it as text: of the switches those whose tenant ``may_see`` allows, and none while the database is
-        out of reach."""
+        out of reach. ``more`` is added at the end."""
         try:
             found = await node_store.list_nodes(services.database)
             nodes = [node for node in found if may_see(node.default_tenant)]
         except IrisxError:
             nodes = []
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Once([*self._own(services), *_of_nodes(nodes)]))
+        registry.register(_Once([*self._own(services), *_of_nodes(nodes), *more]))
         return generate_latest(registry)
 
     def _own(self, services: "Services") -> Iterator[Metric]:

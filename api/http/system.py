@@ -7,6 +7,7 @@ from msgspec import Struct
 from api.http import health
 from api.http.answer import Answer, json_answer
 from api.http.ask import Ask
+from api.http.health_outgoing import outgoing_metrics
 from api.http.lists import one_answer, page_answer
 from api.http.operation import PUBLIC, Group, Path
 from api.http.orders import visible
@@ -153,7 +154,9 @@ async def list_incidents(ask: Ask[None]) -> Answer:
 
 
 async def get_metrics(ask: Ask[None]) -> Answer:
-    text = await ask.services.metrics.render(ask.services, lambda tenant_id: visible(ask, tenant_id))
+    services = ask.services
+    more = await outgoing_metrics(services) if ask.actor.operator else []
+    text = await services.metrics.render(services, lambda tenant_id: visible(ask, tenant_id), more)
     return Answer(200, text, media=b"text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -10,11 +10,13 @@ import pytest
 from websockets.asyncio.client import connect as connect_ws
 from websockets.exceptions import ConnectionClosed
 
-from core.storage import incidents, jobs
+from core.bus import HOSTS
+from core.clock import now_us
+from core.storage import channels, incidents, jobs, webhooks
 from core.storage.embedded import EmbeddedPostgres
 from core.storage.migrate import migrate
 from tests.api.conftest import Connect
-from tests.api.harness import Api, in_a_thread, new_application, serving
+from tests.api.harness import SECRET, Api, in_a_thread, new_application, serving
 
 pytestmark = pytest.mark.asyncio_loop
 
@@ -242,3 +244,43 @@ async def test_nodes_are_added_changed_and_removed_without_showing_passwords(con
         await api.call(busy)
         kept = await api.ask("DELETE", f"/v1/nodes/{busy}", operator)
         assert kept.status_code == 409 and kept.json()["code"] == "has_calls"
+
+
+async def test_messages_out_and_webhooks_are_described_in_words_to_whom_they_belong(connect: Connect) -> None:
+    async with connect() as api:
+        tenant = await api.tenant()
+        key, operator = await api.key(tenant_id=tenant), await api.operator_key()
+        assert await component(api, key, "Webhooks") is None  # what nobody uses is no news
+        hook, _ = await webhooks.create_webhook(
+            api.database, tenant, secret=SECRET, name="Ours", url="https://203.0.114.9/", types=["*"], at_once=1
+        )
+        account = await channels.create_channel(
+            api.database, tenant, secret=SECRET, type="sms.twilio", name="Ours", settings={}, hidden=()
+        )
+        assert (await component(api, key, "Webhooks"))["detail"] == "1 endpoint."
+        assert (await component(api, key, "Messages out"))["state"] == "good"
+        async with api.database.system() as conn:
+            async for name in api.bus.redis.scan_iter(match=HOSTS + "*"):
+                await api.bus.redis.delete(name)
+            await conn.execute(
+                "update webhooks set failing_since_us = $2 where id = $1", hook.id, now_us() - 3_600_000_000
+            )
+            await conn.execute("update channels set state = 'misconfigured' where id = $1", account.id)
+        said = await component(api, key, "Webhooks")
+        assert (said["state"], said["detail"]) == ("attention", "1 endpoint, 1 failing, the longest for 60 min.")
+        said = await component(api, key, "Messages out")
+        assert (said["state"], said["detail"]) == (
+            "attention", "0 accounts, 1 misconfigured, nothing waits to be sent.",
+        )  # fmt: skip
+        lonely = await component(api, operator, "Channel hosts")
+        assert (lonely["state"], lonely["detail"]) == ("bad", "None runs: nothing is sent or delivered.")
+        host = {"name": "chh-1", "host": "h1", "accounts": 2, "listens": ["a"], "webhooks": {"under_way": 3}}
+        await api.bus.present("chh-1", msgspec.json.encode(host), kind=HOSTS)
+        assert await component(api, operator, "Channel hosts") is None
+        assert (await component(api, operator, "chh-1"))["detail"] == (
+            "Runs on h1, serves 2 accounts, holds 1 connection, delivers 3 webhooks now."
+        )
+        text = (await api.ask("GET", "/metrics", operator)).text
+        assert "irisx_webhook_endpoints_failing 1.0" in text
+        assert 'irisx_channel_host_webhooks_under_way{host="chh-1"} 3.0' in text
+        assert "irisx_webhook_endpoints" not in (await api.ask("GET", "/metrics", key)).text

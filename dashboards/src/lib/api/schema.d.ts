@@ -4906,7 +4906,7 @@ export interface components {
         Component: {
             name: string;
             /** @enum {unknown} */
-            kind: "api" | "bus" | "controller" | "store" | "switch";
+            kind: "api" | "bus" | "channel-host" | "controller" | "messages" | "store" | "switch" | "webhooks";
             /** @enum {unknown} */
             state: "attention" | "bad" | "good";
             detail: string;
