@@ -85,6 +85,8 @@ def test_only_these_need_no_credential() -> None:
         *("list_problem_codes", "get_problem_code"),
         # Providers bring proofs of their own.
         *("receive_webhook", "prove_webhook"),
+        # Its address is signed.
+        "get_public_attachment",
     }
 
 
