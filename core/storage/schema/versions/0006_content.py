@@ -135,7 +135,6 @@ WORDS = """
 create function irisx_words(p_text text, p_phone boolean) returns setof text language sql immutable as $$
     select distinct left(w, 100) from (
         select unnest(regexp_split_to_array(lower(p_text), '[[:space:],;()<>"]+')) as w
-        union all select lower(p_text)
         union all select split_part(lower(p_text), '@', 2) where position('@' in p_text) > 0
         union all select ltrim(p_text, '+') where p_phone
         union all select '~' || reverse(ltrim(p_text, '+')) where p_phone
