@@ -39,7 +39,7 @@ class Choices(Struct, frozen=True, kw_only=True):
     simulator: bool = True
     calls_per_minute: float = 12.0
     fakes: bool | None = None
-    """Whether fake providers of messages play; None: only where database and bus are embedded ones."""
+    """Whether fake providers of messages play; None: only with embedded database and bus, and no way in from outside."""
     messages_per_minute: float = 2.0
     """What customers of the fake providers write by themselves."""
     verbose: bool = False
@@ -78,6 +78,10 @@ def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
     if choices.simulator and not settings.switches:
         _simulator(plan, choices, state)
     _prepare(plan, state)
+    real = given.database_url or given.redis_url or given.s3_endpoint
+    plays = choices.fakes or (choices.fakes is None and not real and settings.reaches_this_machine)
+    if plays:
+        plan.settings = msgspec.structs.replace(plan.settings, local_providers="yes")
     env = _environment(plan.settings)
     for number in range(1, choices.controllers + 1):
         role = "owns the switches, or stands by" if choices.controllers > 1 else "owns the switches"
@@ -89,8 +93,7 @@ def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
     address = browser_address(msgspec.structs.replace(plan.settings, public_url=""))
     about = f"HTTP and pages on {browser_address(plan.settings)}"
     plan.steps.append(_program("api", about, ["api"], env, state, probes.api(address)))
-    real = given.database_url or given.redis_url or given.s3_endpoint
-    if choices.fakes or (choices.fakes is None and not real):
+    if plays:
         _fakes(plan, choices, state, address)
     return plan
 
