@@ -15,6 +15,7 @@ from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.learning import day_of
 from core.storage.texts import json_text, storable
+from core.storage.versions import check_version
 
 _COLUMNS = (
     "id, name, kind, channel_ids, state, priority, pays, abilities, limits, version, created_us, updated_us"
@@ -125,7 +126,7 @@ async def update_carrier(
     version: int | None = None,
     actor: str = "",
 ) -> CarrierRow:
-    """Change what is given. Raises `NotFound`, `RequestError`, and `Conflict` when ``version`` is not the present one."""
+    """Change what is given. Raises `NotFound`, `RequestError`, `ChangedMeanwhile`."""
     values = _columns(given)
     async with db.tenant(tenant_id) as connection:
         present = await connection.fetchval(
@@ -135,8 +136,7 @@ async def update_carrier(
         )
         if present is None:
             raise NotFound(f"there is no carrier {carrier_id}", code="no_such_carrier")
-        if version is not None and version != present:
-            raise Conflict("the carrier has been changed since it was read", code="version_mismatch")
+        check_version(present, version)
         await _check_accounts(connection, tenant_id, carrier_id, given.get("channel_ids", ()))
         assignments = "".join(f"{name} = ${n}, " for n, name in enumerate(values, start=4))
         row = await connection.fetchrow(

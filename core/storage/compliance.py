@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from core.clock import now_us
-from core.errors import Conflict, NotFound
+from core.errors import NotFound
 from core.ids import new_id
 from core.storage import receipts
 from core.storage.appending import append
@@ -15,6 +15,7 @@ from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.listing import Listing
 from core.storage.texts import json_text, storable
+from core.storage.versions import ChangedMeanwhile
 
 
 def _listing(table: str, place: str, columns: str, filtered: str) -> Listing:
@@ -206,7 +207,7 @@ async def get_quiet(db: Database, tenant_id: str) -> tuple[dict[str, str] | None
 async def put_quiet(
     db: Database, tenant_id: str, quiet: dict[str, str] | None, *, version: int | None
 ) -> tuple[dict[str, str] | None, int]:
-    """Replace them. Raises `Conflict` when ``version`` is not the present one."""
+    """Replace them. Raises `ChangedMeanwhile` when ``version`` is not the present one."""
     async with db.tenant(tenant_id) as connection:
         row = await connection.fetchrow(
             "update tenants set settings = settings || jsonb_build_object('quiet_hours', $2::jsonb), version = version + 1"
@@ -217,7 +218,7 @@ async def put_quiet(
             version,
         )
         if row is None:
-            raise Conflict("the settings have been changed since they were read", code="version_mismatch")
+            raise ChangedMeanwhile("they were changed since you read them; read them again")
         data = {"contact_windows": {"quiet_hours": quiet}}
         await append(connection, [_entry(tenant_id, "contact_windows.updated", tenant_id, data, now_us())])
     return _quiet(row["quiet"]), row["version"]

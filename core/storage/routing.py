@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from core.errors import Conflict, NotFound
+from core.errors import NotFound
 from core.model.outcomes import Breaker, Counts
 from core.model.rates import Exchange
 from core.model.routing import EXPLORE, SECOND_COSTS
@@ -15,6 +15,7 @@ from core.storage.database import Database
 from core.storage.learning import day_of
 from core.storage.listing import Listing
 from core.storage.texts import json_text
+from core.storage.versions import ChangedMeanwhile
 
 OVERLAP_US = 30_000_000
 """How much of what was read already is read again: a transaction that began earlier may have ended later."""
@@ -129,7 +130,7 @@ async def get_settings(db: Database, tenant_id: str) -> tuple[Settings, int]:
 async def put_settings(
     db: Database, tenant_id: str, settings: Settings, *, version: int | None = None
 ) -> int:
-    """Replace a tenant's settings; the new version. Raises `Conflict` when ``version`` is not the present one."""
+    """Replace a tenant's settings; the new version. Raises `ChangedMeanwhile` when ``version`` is not the present one."""
     async with db.tenant(tenant_id) as connection:
         written: int | None = await connection.fetchval(
             "insert into routing_settings as s (tenant_id, settings, version) select $1, $2, 1 where coalesce($3, 0) = 0"
@@ -141,7 +142,7 @@ async def put_settings(
             version,
         )
     if written is None:
-        raise Conflict("the settings have been changed since they were read", code="version_mismatch")
+        raise ChangedMeanwhile("they were changed since you read them; read them again")
     return written
 
 

@@ -111,9 +111,38 @@ async def correspondence(api: Api, tenant: str) -> dict[str, str]:
     (stored,) = await write_inbound(api.database, tenant, [Arrival(account.id, said, now_us())])
     return {
         **await people(api, tenant, stored.contact_id),
+        **await carrying(api, tenant, account.id, stored.message_id),
         "channel_id": account.id,
         "conversation_id": stored.conversation_id,
         "message_id": stored.message_id,
+    }
+
+
+async def carrying(api: Api, tenant: str, account_id: str, message_id: str) -> dict[str, str]:
+    """A carrier with rates, a decision about a message, and somebody who must not be written to."""
+    key = await api.key(ADMIN, tenant)
+    body: dict[str, Any] = {"name": f"Carrier {tenant}", "channel_ids": [account_id]}
+    carrier = (await api.ask("POST", "/v1/carriers", key, body)).json()["id"]
+    rates = {"carrier_id": carrier, "name": tenant, "currency": "EUR", "csv": "prefix,price\n49,0.07\n"}
+    deck = await api.ask("POST", "/v1/rate-decks", key, rates)
+    entry = await api.ask("POST", "/v1/dnc", key, {"kind": "email", "value": f"{tenant}@example.org"})
+    decision_id = new_id("rtd")
+    async with api.database.tenant(tenant) as connection:
+        await connection.execute(
+            "insert into routing_decisions (tenant_id, id, message_id, attempt, kind, prefix, segments, carrier_id,"
+            " channel_id, explored, probe, candidates, decided_us)"
+            " values ($1, $2, $3, 1, 'sms', '4930', 1, $4, $5, false, false, '[]', 1)",
+            tenant,
+            decision_id,
+            message_id,
+            carrier,
+            account_id,
+        )
+    return {
+        "carrier_id": carrier,
+        "deck_id": deck.json()["id"],
+        "dnc_id": entry.json()["id"],
+        "decision_id": decision_id,
     }
 
 
