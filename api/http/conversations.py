@@ -204,11 +204,12 @@ async def update_conversation(ask: Ask[ConversationChange]) -> Answer:
         if getattr(ask.body, name) is not UNSET
     }
     state = changes.get("state")
+    kind = "conversation.labelled" if "labels" in changes else "conversation.updated"
     if state is None:
-        return await _change(ask, changes)
+        return await _change(ask, changes, kind=kind)
     move: Move = "open" if state == "open" else "pend"
     changes |= conversing.changes(move, at_us=now_us())
-    return await _change(ask, changes, from_states=conversing.MOVES[move][0])
+    return await _change(ask, changes, kind=kind, from_states=conversing.MOVES[move][0])
 
 
 @conversations.operation(

@@ -95,6 +95,9 @@ async def test_labels_are_put_on_taken_away_and_filtered_by(connect: Connect) ->
         assert len(found["data"]) == 1
         now = await us.ask("DELETE", f"{at}/labels/gr%C3%BCn%20%26%20blau")
         assert now["labels"] == ["vip"]
+        await us.ask("PATCH", at, {"labels": ["vip", "new"]})
+        happened = await us.ask("GET", f"{at}/events?limit=4")
+        assert [one["type"] for one in happened["data"]][:3] == ["conversation.labelled"] * 3
         label = await us.make("labels", name="VIP", color="#aa0000")
         taken = await us.ask("POST", "/labels", {"name": "vip"}, status=409)
         assert taken["code"] == "name_taken"

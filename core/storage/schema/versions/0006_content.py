@@ -122,7 +122,6 @@ create index sla_breaches_newest on sla_breaches (tenant_id, at_us desc, id desc
 alter table conversations add column counterpart json;
 create index conversations_merged on conversations (tenant_id, channel_id, contact_id, thread)
     where merged_into is not null;
-create index conversations_labels on conversations using gin (labels);
 create index messages_of_contact on messages (tenant_id, contact_id, order_us desc, id desc);
 -- Words as they are, in any language: no endings cut off, none left out.
 alter table messages add column words tsvector
