@@ -16,6 +16,7 @@ from core.storage import content, rules
 from core.storage.conversations import get_conversation
 from core.storage.database import Database
 from core.storage.inbound import Arrival, write_inbound
+from core.storage.rule_book import Entry
 from irisx_sdk import Address, Inbound, Text
 from tests.core.test_channel_host import hosting, settings_of, until
 from tests.storage.test_rules import Desk
@@ -103,7 +104,7 @@ async def test_an_entry_that_cannot_be_dealt_with_is_passed_by_and_said(
         real = rules._run
 
         async def run(
-            connection: Any, tenant_id: str, book: Any, rule_id: str, rule: Rule, entry: rules.Entry
+            connection: Any, tenant_id: str, book: Any, rule_id: str, rule: Rule, entry: Entry
         ) -> Any:
             if entry.conversation_id == first.conversation_id:
                 raise IrisxError("a poisonous one", code="bad_value")

@@ -13,7 +13,7 @@ from core.ids import new_id
 from core.model.automation import Assign, Condition, Emit, Event, Label, Note, Priority, Reply, Resolve, Rule
 from core.model.content import Macro, SlaPolicy, Template
 from core.model.servicelevel import Targets
-from core.storage import acting, content, outbox, rules
+from core.storage import acting, content, outbox, rule_book, rules
 from core.storage.conversations import change, get_conversation, list_messages
 from core.storage.database import Database
 from core.storage.inbound import Arrival, Stored, write_inbound
@@ -229,8 +229,8 @@ async def test_an_entry_that_another_worker_has_dealt_with_meanwhile_is_done_alr
         await desk.rule(Note("seen"))
         await desk.writes()
         async with db.reader(desk.tenant) as connection:
-            book = await rules.read_book(connection, desk.tenant)
-            (entry,) = await rules._read_entries(connection, desk.tenant, 0, 1000, ["message.received"])
+            book = await rule_book.read_book(connection, desk.tenant)
+            (entry,) = await rule_book.read_entries(connection, desk.tenant, 0, 1000, ["message.received"])
         await desk.work()
         async with db.tenant(desk.tenant) as connection:
             assert await rules._deal_with(connection, desk.tenant, book, entry) == []
@@ -339,7 +339,7 @@ async def test_an_answer_in_time_that_is_read_late_breaks_nothing(database_url: 
         await desk.answer(place)
         tomorrow = now_us() + 86_400 * S
         async with db.reader(desk.tenant) as connection:
-            book = await rules.read_book(connection, desk.tenant)
+            book = await rule_book.read_book(connection, desk.tenant)
         async with db.tenant(desk.tenant) as connection:
             assert not await rules._look_at_clocks(connection, desk.tenant, book, tomorrow), (
                 "the answer comes first"
