@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-BENCHES = ("esl_decode", "api_read", "command_latency", "calls_per_second", "takeover", "fan_out", "webhook_ingest")
+BENCHES = (
+    "esl_decode",
+    "api_read",
+    "command_latency",
+    "calls_per_second",
+    "takeover",
+    "fan_out",
+    "outbox",
+    "routing_decision",
+    "webhook_ingest",
+    "resume",
+    "journey_load",
+)
 
 
 def main() -> int:

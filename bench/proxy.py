@@ -61,6 +61,11 @@ class Proxy(threading.Thread):
             await writer.drain()
         writer.transport.abort()
 
+    @property
+    def standing(self) -> int:
+        """How many connections stand now."""
+        return len(self._pairs)
+
     def cut(self) -> None:
         """Reset every connection that stands now."""
         self.cuts += 1
