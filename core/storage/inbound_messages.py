@@ -156,7 +156,8 @@ async def _move_conversations(
         " preview = case when w.preview = '' then c.preview else w.preview end,"
         " context = c.context || w.context::jsonb, version = c.version + 1"
         " from unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])"
-        " w (id, n, at, asked, preview, context) where c.tenant_id = $1 and c.id = w.id"
+        # (the array beside the join: their rows are found by the key, not among all of a tenant's)
+        " w (id, n, at, asked, preview, context) where c.tenant_id = $1 and c.id = w.id and c.id = any($2::text[])"
         " returning c.id, c.contact_id, c.channel_id, c.state, c.assignee, c.unread, c.waiting_since_us, c.version",
         tenant_id,
         list(groups),

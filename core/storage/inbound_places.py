@@ -14,10 +14,13 @@ from core.storage.threads import Place, find_places, older_ids
 from irisx_sdk.messages import Inbound
 
 _OPEN = (
-    "select c.id, c.channel_id, c.contact_id, c.thread from unnest($2::text[], $3::text[], $4::text[])"
-    " w (channel_id, contact_id, thread) join conversations c on c.tenant_id = $1 and c.channel_id = w.channel_id"
-    " and c.contact_id = w.contact_id and c.thread = w.thread and c.state <> 'resolved' and c.channel_id <> ''"
-    " and c.merged_into is null order by c.id for update of c"
+    "select c.id, c.channel_id, c.contact_id, c.thread from conversations c where c.tenant_id = $1 and c.id = any(array("
+    # (each alone, by its index: joined as tables, all conversations of a tenant would be read; ``limit`` forbids that)
+    " select f.id from unnest($2::text[], $3::text[], $4::text[]) w (channel_id, contact_id, thread), lateral (select id"
+    " from conversations where tenant_id = $1 and channel_id = w.channel_id and contact_id = w.contact_id"
+    " and thread = w.thread and state <> 'resolved' and channel_id <> '' and merged_into is null limit 1) f))"
+    # What it waited for may have changed the row: then it is none of these any more.
+    " and c.state <> 'resolved' and c.channel_id <> '' and c.merged_into is null order by c.id for update of c"
 )
 
 

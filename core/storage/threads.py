@@ -98,9 +98,9 @@ async def _open_places(connection: Connection, tenant_id: str, wanted: set[Place
     places = sorted(wanted)
     rows = await connection.fetch(
         "select c.channel_id, c.contact_id, c.thread from unnest($2::text[], $3::text[], $4::text[])"
-        " w (channel_id, contact_id, thread) join conversations c on c.tenant_id = $1 and c.channel_id = w.channel_id"
-        " and c.contact_id = w.contact_id and c.thread = w.thread and c.state <> 'resolved' and c.channel_id <> ''"
-        " and c.merged_into is null",
+        " w (channel_id, contact_id, thread), lateral (select channel_id, contact_id, thread from conversations"
+        " where tenant_id = $1 and channel_id = w.channel_id and contact_id = w.contact_id and thread = w.thread"
+        " and state <> 'resolved' and channel_id <> '' and merged_into is null limit 1) c",
         tenant_id,
         *([place[n] for place in places] for n in range(3)),
     )
