@@ -14,11 +14,11 @@ from api.http.operation import Group, Path
 from api.http.patterns import whole
 from api.http.problem import bad_value
 from api.http.shapes import Body
-from core.storage import contact_import, contact_merges, contact_search
+from core.storage import contact_import, contact_merges, contact_search, identities
 from core.storage import contacts as store
 from core.storage import conversations as conversation_store
 from core.storage.contact_import import Imported
-from core.storage.contacts import Is
+from core.storage.contact_rows import Is
 
 contact_details = Group("contacts")
 
@@ -97,7 +97,7 @@ class ContactTable(Body):
 )
 async def list_identities(ask: Ask[None]) -> Answer:
     """All of them, oldest first."""
-    body = await store.identities_of(ask.services.database, ask.tenant_id, ask.path["contact_id"])
+    body = await identities.identities_of(ask.services.database, ask.tenant_id, ask.path["contact_id"])
     return Answer(200, body)
 
 
@@ -114,7 +114,7 @@ async def list_identities(ask: Ask[None]) -> Answer:
 )
 async def add_identity(ask: Ask[IdentityOf]) -> Answer:
     """409 `identity_taken` names the contact that has it. Whoever writes from it is this contact from now on."""
-    body = await store.add_identity(
+    body = await identities.add_identity(
         ask.services.database,
         ask.tenant_id,
         ask.path["contact_id"],
@@ -135,7 +135,7 @@ async def add_identity(ask: Ask[IdentityOf]) -> Answer:
 )
 async def remove_identity(ask: Ask[None]) -> Answer:
     """Whoever writes from it next is a new contact."""
-    await store.remove_identity(
+    await identities.remove_identity(
         ask.services.database,
         ask.tenant_id,
         ask.path["contact_id"],

@@ -14,7 +14,7 @@ from api.http.query import Filter, text_param
 from api.http.shapes import Body
 from core.storage import contact_search
 from core.storage import contacts as store
-from core.storage.contacts import NewIdentity
+from core.storage.identities import NewIdentity
 
 contacts = Group("contacts", "People outside, and the addresses that they write from.")
 

@@ -1,12 +1,11 @@
-"""What is done with conversations beside answering them: handing on, labels, people, presence, merging, many at once."""
+"""What is done with conversations beside answering them: handing on, labels, people, presence."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from api.http.answer import Answer, json_answer
 from api.http.ask import Ask
-from api.http.content import ConversationId
 from api.http.conversations import CONVERSATION, Conversation, Label
 from api.http.operation import Group, Path
 from api.http.patterns import whole
@@ -14,18 +13,16 @@ from api.http.problem import bad_value
 from api.http.shapes import Body
 from core import presence
 from core.clock import now_us
-from core.errors import IrisxError, PeerError
 from core.model import automation as do
-from core.model.automation import Action, Actions
+from core.model.automation import Action
 from core.presence import Presence
-from core.storage import acting, conversation_merges
+from core.storage import acting
 from core.storage import conversation_people as people
 from core.storage import conversations as store
 
 conversation_actions = Group("conversations")
 
 UserId = Annotated[str, Meta(pattern=whole(r"usr_[0-9a-z]{1,40}"))]
-MessageId = Annotated[str, Meta(pattern=whole(r"msg_[0-9a-z]{1,40}"))]
 USER = Path("user_id", "The person's id: `usr_…`.")
 LABEL = Path("label", "The label's word.", r"[^/\x00-\x1f\x7f]{1,60}")
 
@@ -61,52 +58,8 @@ class Looking(Body):
     here: bool = True
 
 
-class MergeInto(Body):
-    gone: ConversationId
-    """The one that becomes part of this one."""
-
-
-class Split(Body):
-    merge_id: Annotated[str, Meta(pattern=whole(r"(cmg_[0-9a-z]{1,40})?"))] = ""
-    """Take this merge back."""
-    messages: Annotated[list[MessageId], Meta(max_length=1000)] = []  # noqa: RUF012 - msgspec copies it
-    """Or put these messages into a conversation of their own."""
-
-
-class ConversationMerge(Struct):
-    """What became part of a conversation."""
-
-    id: str
-    kept: str
-    gone: str
-    messages: int
-    actor: str
-    merged_us: int
-    undone_us: int
-
-
-class Bulk(Body):
-    ids: Annotated[list[ConversationId], Meta(min_length=1, max_length=500)]
-    actions: Actions
-    """As in macros; for each conversation all of them or none."""
-
-
-class BulkResult(Struct):
-    """What became of one conversation."""
-
-    id: str
-    status: Literal["done", "refused", "failed"]
-    """`refused`: it cannot be done (see `code`); `failed`: a part of ours was away, try again."""
-    code: str = ""
-    detail: str = ""
-
-
-class BulkReport(Struct):
-    done: int
-    results: list[BulkResult]
-
-
-async def _act(ask: Ask[Any], conversation_id: str, actions: list[Action]) -> None:
+async def act(ask: Ask[Any], conversation_id: str, actions: list[Action]) -> None:
+    """Do all of ``actions`` or none. Raises what `core.storage.acting` does."""
     async with ask.services.database.tenant(ask.tenant_id) as connection:
         acted = await acting.act(
             connection,
@@ -124,7 +77,7 @@ async def _act(ask: Ask[Any], conversation_id: str, actions: list[Action]) -> No
 
 async def _acted(ask: Ask[Any], actions: list[Action]) -> Answer:
     conversation_id = ask.path["conversation_id"]
-    await _act(ask, conversation_id, actions)
+    await act(ask, conversation_id, actions)
     return Answer(200, await store.get_conversation(ask.services.database, ask.tenant_id, conversation_id))
 
 
@@ -296,97 +249,6 @@ async def say_typing(ask: Ask[TypingNow]) -> Answer:
         ask.services.bus, ask.tenant_id, conversation_id, ask.actor.id, typing=ask.body.typing
     )
     return json_answer(seen)
-
-
-@conversation_actions.operation(
-    "POST",
-    "/conversations/{conversation_id}/merge",
-    permission="conversations:write",
-    summary="Make another conversation part of it",
-    body=MergeInto,
-    answers=Conversation,
-    paths=[CONVERSATION],
-    problems=[404, 409],
-)
-async def merge_conversations(ask: Ask[MergeInto]) -> Answer:
-    """Of the same person. What answers a message of the other one lands here; `split` takes it back."""
-    body = await conversation_merges.merge(
-        ask.services.database,
-        ask.tenant_id,
-        ask.path["conversation_id"],
-        ask.body.gone,
-        actor=ask.actor.id,
-        request_id=ask.request_id,
-    )
-    return Answer(200, body)
-
-
-@conversation_actions.operation(
-    "GET",
-    "/conversations/{conversation_id}/merges",
-    permission="conversations:read",
-    summary="What became part of it",
-    answers=list[ConversationMerge],
-    paths=[CONVERSATION],
-    problems=[404],
-)
-async def list_conversation_merges(ask: Ask[None]) -> Answer:
-    """Newest first, with those that were taken back."""
-    body = await conversation_merges.merges_of(
-        ask.services.database, ask.tenant_id, ask.path["conversation_id"]
-    )
-    return Answer(200, body)
-
-
-@conversation_actions.operation(
-    "POST",
-    "/conversations/{conversation_id}/split",
-    permission="conversations:write",
-    summary="Make two of it",
-    body=Split,
-    answers=Conversation,
-    paths=[CONVERSATION],
-    problems=[404, 409],
-)
-async def split_conversation(ask: Ask[Split]) -> Answer:
-    """Answers the other one: what was merged, or a new one of these messages."""
-    await store.get_conversation(ask.services.database, ask.tenant_id, ask.path["conversation_id"])
-    if bool(ask.body.merge_id) == bool(ask.body.messages):
-        raise bad_value("/messages", "name a merge or some messages")
-    body = await conversation_merges.split(
-        ask.services.database,
-        ask.tenant_id,
-        ask.path["conversation_id"],
-        merge_id=ask.body.merge_id,
-        messages=list(ask.body.messages),
-        actor=ask.actor.id,
-        request_id=ask.request_id,
-    )
-    return Answer(200, body)
-
-
-@conversation_actions.operation(
-    "POST",
-    "/conversations/bulk",
-    permission="conversations:write",
-    summary="Do the same to many",
-    body=Bulk,
-    answers=BulkReport,
-)
-async def bulk_conversations(ask: Ask[Bulk]) -> Answer:
-    """Each by itself, with its own result: one that cannot be done holds up none of the others."""
-    results = [await _one(ask, conversation_id) for conversation_id in dict.fromkeys(ask.body.ids)]
-    return json_answer(BulkReport(sum(one.status == "done" for one in results), results))
-
-
-async def _one(ask: Ask[Bulk], conversation_id: str) -> BulkResult:
-    try:
-        await _act(ask, conversation_id, list(ask.body.actions))
-    except PeerError as exc:
-        return BulkResult(conversation_id, "failed", exc.code, exc.detail)
-    except IrisxError as exc:
-        return BulkResult(conversation_id, "refused", exc.code, exc.detail)
-    return BulkResult(conversation_id, "done")
 
 
 async def _mine(ask: Ask[Any]) -> str:

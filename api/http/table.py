@@ -17,6 +17,7 @@ from api.http.contact_details import contact_details
 from api.http.contacts import contacts
 from api.http.content import content
 from api.http.conversation_actions import conversation_actions
+from api.http.conversation_groups import conversation_groups
 from api.http.conversation_search import conversation_search
 from api.http.conversations import conversations
 from api.http.events import events
@@ -57,6 +58,7 @@ GROUPS: tuple[Group, ...] = (
     contact_details,
     conversations,
     conversation_actions,
+    conversation_groups,
     conversation_search,
     labels,
     messages,

@@ -16,7 +16,7 @@ from core.errors import RequestError
 from core.ids import new_id
 from core.model import addresses
 from core.storage.appending import append
-from core.storage.contacts import entry
+from core.storage.contact_rows import entry
 from core.storage.database import Connection, Database
 from core.storage.texts import json_text, storable
 

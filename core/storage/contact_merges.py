@@ -15,7 +15,7 @@ from core.errors import Conflict, NotFound, RequestError
 from core.ids import new_id
 from core.storage import conversation_merges
 from core.storage.appending import append
-from core.storage.contacts import entry, lock, read
+from core.storage.contact_rows import entry, lock, read
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.texts import json_text

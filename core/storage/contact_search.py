@@ -8,7 +8,8 @@ similarities (see the migration 0006).
 from collections.abc import Sequence
 
 from core.model import addresses
-from core.storage.contacts import ALIVE, DOCUMENT, get_contact
+from core.storage.contact_rows import ALIVE, DOCUMENT
+from core.storage.contacts import get_contact
 from core.storage.conversations import MESSAGE_DOCUMENT
 from core.storage.database import Database
 from core.storage.listing import Page

@@ -7,28 +7,17 @@ writes from one later is a new contact; it stays while one of its conversations 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
 from core.clock import now_us
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.ids import new_id
-from core.model import addresses
 from core.storage.appending import append
-from core.storage.database import Connection, Database
-from core.storage.entries import NewEntry
+from core.storage.contact_rows import ALIVE, DOCUMENT, Is, entry, lock, read
+from core.storage.database import Database
+from core.storage.identities import NewIdentity, insert_identity
 from core.storage.listing import Asked, Listing, Page, list_json
 from core.storage.texts import json_text, storable
 from core.storage.versions import check_version
 
-_PLAIN = "id name company language timezone attributes merged_into version created_us updated_us"
-_IDENTITIES = (
-    "(select coalesce(json_agg(json_build_object('id', i.id, 'kind', i.kind, 'scope', i.scope, 'value', i.value,"
-    " 'name', i.name, 'verified', i.verified, 'created_us', i.created_us) order by i.created_us, i.id), '[]')"
-    " from identities i where i.tenant_id = contacts.tenant_id and i.contact_id = contacts.id)"
-)
-_MEMBERS = ", ".join(f"'{name}', contacts.{name}" for name in _PLAIN.split())
-DOCUMENT = f"json_build_object({_MEMBERS}, 'identities', {_IDENTITIES})::text"
 CONTACTS = Listing(
     "contacts",
     place="created_us",
@@ -42,26 +31,6 @@ NOTES = Listing(
     document="json_build_object('id', id, 'contact_id', contact_id, 'author', author, 'text', text,"
     " 'created_us', created_us)::text",
 )
-ALIVE = " and deleted_us = 0 and merged_into is null"
-MOST_IDENTITIES = 100
-"""Addresses of one contact."""
-
-
-class IdentityTaken(Conflict):
-    """Another contact has this address."""
-
-    code = "identity_taken"
-
-
-class NewIdentity(Struct, frozen=True):
-    """An address that is to be somebody's."""
-
-    kind: str
-    value: str
-    scope: str = ""
-    """For kind ``user``: the account to which the id means something."""
-    name: str = ""
-    verified: bool = False
 
 
 async def list_contacts(
@@ -80,19 +49,6 @@ async def get_contact(db: Database, tenant_id: str, contact_id: str) -> bytes:
     """As JSON, also one that was merged into another (``merged_into`` says which). Raises `NotFound`."""
     async with db.reader(tenant_id) as connection:
         return await read(connection, tenant_id, contact_id)
-
-
-async def read(connection: Connection, tenant_id: str, contact_id: str) -> bytes:
-    """Like `get_contact`, in the caller's transaction."""
-    body: bytes | None = await connection.fetchval(
-        f"select convert_to({DOCUMENT}, 'UTF8') from contacts"  # noqa: S608 - our own words
-        " where tenant_id = $1 and id = $2 and deleted_us = 0",
-        tenant_id,
-        contact_id,
-    )
-    if body is None:
-        raise no_such(contact_id)
-    return body
 
 
 async def create_contact(
@@ -120,7 +76,7 @@ async def create_contact(
             moment,
         )
         for one in identities:
-            await _add_identity(connection, tenant_id, contact_id, one, moment)
+            await insert_identity(connection, tenant_id, contact_id, one, moment)
         body = await read(connection, tenant_id, contact_id)
         name = storable(str(members.get("name", "")))
         data = {"contact": {"id": contact_id, "name": name}, "actor": actor}
@@ -194,97 +150,6 @@ async def delete_contact(
         await append(connection, [entry(tenant_id, "contact.deleted", contact_id, data, request_id)])
 
 
-# -- addresses
-
-
-async def identities_of(db: Database, tenant_id: str, contact_id: str) -> bytes:
-    """All of them, as a JSON array. Raises `NotFound`."""
-    async with db.reader(tenant_id) as connection:
-        document = msgspec.json.decode(
-            await read(connection, tenant_id, contact_id), type=dict[str, msgspec.Raw]
-        )
-    return bytes(document["identities"])
-
-
-async def add_identity(
-    db: Database,
-    tenant_id: str,
-    contact_id: str,
-    identity: NewIdentity,
-    *,
-    actor: str,
-    request_id: str = "",
-) -> bytes:
-    """The contact after it, as JSON. Raises `NotFound`, `IdentityTaken`, `RequestError` for a bad address."""
-    async with db.tenant(tenant_id) as connection:
-        await lock(connection, tenant_id, contact_id)
-        count = await connection.fetchval(
-            "select count(*) from identities where tenant_id = $1 and contact_id = $2", tenant_id, contact_id
-        )
-        if count >= MOST_IDENTITIES:
-            raise Conflict(f"a contact has at most {MOST_IDENTITIES} addresses", code="too_many")
-        moment = now_us()
-        identity_id = await _add_identity(connection, tenant_id, contact_id, identity, moment)
-        await _touch(connection, tenant_id, contact_id, moment)
-        body = await read(connection, tenant_id, contact_id)
-        data = {"contact": {"id": contact_id}, "identity": identity_id, "kind": identity.kind, "actor": actor}
-        await append(connection, [entry(tenant_id, "contact.identity_added", contact_id, data, request_id)])
-    return body
-
-
-async def remove_identity(
-    db: Database, tenant_id: str, contact_id: str, identity_id: str, *, actor: str, request_id: str = ""
-) -> None:
-    """Whoever writes from it next is a new contact. Raises `NotFound`."""
-    async with db.tenant(tenant_id) as connection:
-        await lock(connection, tenant_id, contact_id)
-        gone = await connection.fetchval(
-            "delete from identities where tenant_id = $1 and contact_id = $2 and id = $3 returning kind",
-            tenant_id,
-            contact_id,
-            identity_id,
-        )
-        if gone is None:
-            raise NotFound(f"this contact has no address {identity_id}", code="no_such_identity")
-        await _touch(connection, tenant_id, contact_id, now_us())
-        data = {"contact": {"id": contact_id}, "identity": identity_id, "kind": gone, "actor": actor}
-        await append(connection, [entry(tenant_id, "contact.identity_removed", contact_id, data, request_id)])
-
-
-async def _add_identity(
-    connection: Connection, tenant_id: str, contact_id: str, identity: NewIdentity, moment: int
-) -> str:
-    value = storable(addresses.normal(identity.kind, identity.value))
-    scope = storable(identity.scope) if identity.kind == "user" else ""
-    identity_id = new_id("idn")
-    made = await connection.fetchval(
-        "insert into identities (tenant_id, id, contact_id, kind, scope, value, name, verified, created_us)"
-        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (tenant_id, kind, scope, value) do nothing returning id",
-        tenant_id,
-        identity_id,
-        contact_id,
-        identity.kind,
-        scope,
-        value,
-        storable(identity.name),
-        identity.verified,
-        moment,
-    )
-    if made is None:
-        holder = await connection.fetchval(
-            "select contact_id from identities where tenant_id = $1 and kind = $2 and scope = $3 and value = $4",
-            tenant_id,
-            identity.kind,
-            scope,
-            value,
-        )
-        raise IdentityTaken(f"this address belongs to the contact {holder}")
-    return identity_id
-
-
-# -- notes
-
-
 async def list_notes(
     db: Database, tenant_id: str, contact_id: str, *, limit: int, after: tuple[int, str] | None
 ) -> Page:
@@ -313,56 +178,3 @@ async def add_note(
         data = {"contact": {"id": contact_id}, "note": note_id, "actor": author}
         await append(connection, [entry(tenant_id, "contact.noted", contact_id, data, request_id)])
     return body
-
-
-# -- what the others of this room need, too
-
-
-class Is(Struct, frozen=True):
-    """A condition of our own."""
-
-    field: str
-    value: object
-    op: str = "eq"
-
-
-async def lock(connection: Connection, tenant_id: str, contact_id: str) -> int:
-    """The version of a contact that is now ours until the transaction ends. Raises `NotFound`, `Conflict` (merged)."""
-    row = await connection.fetchrow(
-        "select version, merged_into from contacts where tenant_id = $1 and id = $2 and deleted_us = 0 for update",
-        tenant_id,
-        contact_id,
-    )
-    if row is None:
-        raise no_such(contact_id)
-    if row["merged_into"] is not None:
-        raise Conflict(f"this contact was merged into {row['merged_into']}", code="merged")
-    return int(row["version"])
-
-
-async def _touch(connection: Connection, tenant_id: str, contact_id: str, moment: int) -> None:
-    await connection.execute(
-        "update contacts set version = version + 1, updated_us = $3 where tenant_id = $1 and id = $2",
-        tenant_id,
-        contact_id,
-        moment,
-    )
-
-
-def no_such(contact_id: str) -> NotFound:
-    return NotFound(f"there is no contact {contact_id}", code="no_such_contact")
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def entry(tenant_id: str, kind: str, resource: str, data: object, request_id: str = "") -> NewEntry:
-    """An entry of the log that happens now."""
-    return NewEntry(
-        tenant_id=tenant_id,
-        type=kind,
-        resource=resource,
-        data=_encode(data),
-        occurred_us=now_us(),
-        request_id=request_id,
-    )

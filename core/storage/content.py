@@ -15,7 +15,7 @@ from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.model.content import PREFIXES, Kind
 from core.storage.appending import append
-from core.storage.contacts import entry
+from core.storage.contact_rows import entry
 from core.storage.database import Connection, Database
 from core.storage.listing import Asked, Listing, Page, list_json
 from core.storage.texts import json_text, storable

@@ -11,7 +11,7 @@ from core.clock import now_us
 from core.errors import Conflict, NotFound, RequestError
 from core.ids import new_id
 from core.storage.appending import append
-from core.storage.contacts import entry
+from core.storage.contact_rows import entry
 from core.storage.conversations import CONVERSATION_TOLD, read_conversation
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry

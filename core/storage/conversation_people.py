@@ -7,7 +7,7 @@ from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.storage.acting import need_user
 from core.storage.appending import append
-from core.storage.contacts import entry, lock
+from core.storage.contact_rows import entry, lock
 from core.storage.conversations import CONVERSATION_TOLD, read_conversation
 from core.storage.database import Connection, Database
 from core.storage.texts import json_text, storable

@@ -8,10 +8,17 @@ import pytest
 
 from core import log
 from core.errors import Conflict, NotFound, RequestError
-from core.storage import contact_import, contact_merges, contact_search, contacts, conversation_merges
-from core.storage.contacts import NewIdentity
+from core.storage import (
+    contact_import,
+    contact_merges,
+    contact_search,
+    contacts,
+    conversation_merges,
+    identities,
+)
 from core.storage.conversations import change, get_conversation, list_messages
 from core.storage.database import Database
+from core.storage.identities import NewIdentity
 from core.storage.inbound import Arrival, Stored, write_inbound
 from core.storage.versions import ChangedMeanwhile
 from irisx_sdk import Address, Inbound, Text
@@ -135,7 +142,7 @@ async def test_an_address_is_one_persons_in_one_form(database_url: str) -> None:
         bob = await book.add("Bob")
         for taken in (phone("+49301234567"), NewIdentity("email", "ANN@example.org")):
             with pytest.raises(Conflict, match=ann):
-                await contacts.add_identity(db, book.tenant, bob, taken, actor="usr_1")
+                await identities.add_identity(db, book.tenant, bob, taken, actor="usr_1")
         for bad in (
             phone("030 1234567"),
             phone("+49"),
@@ -144,10 +151,10 @@ async def test_an_address_is_one_persons_in_one_form(database_url: str) -> None:
             NewIdentity("user", ""),
         ):
             with pytest.raises(RequestError):
-                await contacts.add_identity(db, book.tenant, bob, bad, actor="usr_1")
+                await identities.add_identity(db, book.tenant, bob, bad, actor="usr_1")
         (number, _) = (await book.get(ann))["identities"]
-        await contacts.remove_identity(db, book.tenant, ann, number["id"], actor="usr_1")
-        await contacts.add_identity(db, book.tenant, bob, phone("+49301234567"), actor="usr_1")
+        await identities.remove_identity(db, book.tenant, ann, number["id"], actor="usr_1")
+        await identities.add_identity(db, book.tenant, bob, phone("+49301234567"), actor="usr_1")
         assert (await book.writes("+49301234567")).contact_id == bob
         assert await book.find("4567") == ["Bob"]
 
