@@ -161,6 +161,12 @@ export class Talks {
         const called = id === 'ctc_00' ? [{ type: 'call', at_us: at, id: 'cdr_77', call: { id: 'cdr_77', call_id: 'call_77', kind: 'call', direction: 'inbound', caller: number, destination: '1001', started_us: at, answered_us: at + 4e6, ended_us: at + 200e6, hangup_cause: 'NORMAL_CLEARING', recordings: [{}] } }] : [];
         return page(newest([...said, ...called], 'at_us'), query);
       }],
+      ['GET', '/v1/templates', (_, { query }) => page([['Order shipped', 'whatsapp', 'order_shipped'], ['Opening hours', '', '']].map(([name, channel, provider_name], n) => ({ id: `tpl_0${n}`, name, channel, provider_name, text: 'Hello {{contact.name}}, it is on its way.', language: 'en', subject: '', html: '', provider_values: [], version: 1, created_us: US(), updated_us: US(), created_by: 'usr_01' })), query)],
+      ['POST', '/v1/templates/:id/render', (_, { body }) => ({ text: `Hello ${this.contacts.find((one) => one.id === talk(body.conversation_id).contact_id).name}, it is on its way.`, subject: '', html: '', missing: [], content: {}, segments: 1, encoding: '', characters: 40, too_long: false })],
+      ['POST', '/v1/conversations/bulk', (_, { body }) => {
+        for (const id of body.ids) for (const action of body.actions) if (action.do === 'reply') this.say(talk(id), { direction: 'out', author: 'usr_01', text: 'Hello, it is on its way.', content: { type: 'template', name: action.template_id, values: ['Ben'] } });
+        return { done: body.ids.length, results: body.ids.map((id) => ({ id, status: 'done', code: '', detail: '' })) };
+      }],
       ['GET', '/v1/canned-replies', (_, { query }) => page(this.canned, query)],
       ['GET', '/v1/carriers', (_, { query }) => page(this.carriers, query)],
       ['POST', '/v1/carriers', (_, { body }) => {

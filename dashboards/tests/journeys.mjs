@@ -785,6 +785,31 @@ export const JOURNEYS = {
     await until(() => page.$eval('textarea', (field) => field.value === 'Hello! We are open Monday to Friday, 9 to 17.'), 'the canned reply in the text');
   },
 
+  'when a channel’s window is over, only what its provider has approved is sent': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const talk = [...talks.talks.values()].find((one) => one.channel_id === 'chn_02' && one.state === 'open');
+    await person.comesBack(`/inbox?tab=all&conversation=${talk.id}`);
+    await person.sees('Free text for another 23 h');
+    talk.last_inbound_us -= 90_000e6;
+    talks.changed(talk);
+    await person.sees('allows free text only within 24 hours');
+    await page.type('textarea', 'Are you there?');
+    const before = talks.messages.size;
+    await page.keyboard.down('Control');
+    await person.presses('Enter');
+    await page.keyboard.up('Control');
+    await person.sees('Free text is not allowed any more');
+    assert.equal(talks.messages.size, before);
+    await person.clicks('Choose a template');
+    await page.waitForSelector('[role=dialog] li');
+    assert.equal((await page.$$('[role=dialog] li')).length, 1);
+    await person.clicks('Order shipped', '[role=dialog]');
+    await person.sees('it is on its way.');
+    await person.clicks('Send', '[role=dialog]');
+    await until(() => talks.messages.size === before + 1, 'the template to be stored');
+    await person.saysWhatIsStored(talk);
+  },
+
   'a number is simulated, its carriers are compared in words, and a decision is looked up': async ({ person, page, fake }) => {
     await person.comesBack('/admin/routing');
     await person.presses('s');

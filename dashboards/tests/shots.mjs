@@ -60,6 +60,18 @@ for (const browser of option('browsers', 'chromium').split(',')) {
         await page.goto(`${url}/inbox?tab=snoozed&channel=chn_03`);
         await sleep(1000);
         await shot('inbox-empty');
+        await page.goto(`${url}/admin/channels?channel=chn_04`);
+        await sleep(1200);
+        await shot('channel-pane');
+        await page.goto(`${url}/admin/channels?add=slack`);
+        await sleep(1500);
+        await shot('channel-add');
+        await page.goto(`${url}/admin/carriers?carrier=car_01`);
+        await sleep(1200);
+        await shot('carrier-pane');
+        await page.goto(`${url}/admin/routing?to=%2B4930123456`);
+        await sleep(1200);
+        await shot('routing-simulated');
       }
       if (wanted('call')) {
         await page.goto(`${url}/admin/calls?state%5Bin%5D=bridged`);

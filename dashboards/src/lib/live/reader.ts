@@ -44,6 +44,8 @@ export class Reader<T extends Row> {
   /** Somebody looks: what is wanted is read from now on. */
   open(): void {
     this.#open = true;
+    // What changed while nobody looked is not late: it is asked for only now.
+    if (this.lateSince) this.lateSince = this.#world.now();
     this.#soon(0);
   }
 

@@ -40,7 +40,29 @@ const TITLES: Readonly<Record<string, readonly [string, Tone]>> = {
   'conference.unmuted': ['Unmuted in the conference', 'plain'],
   'conference.ended': ['Conference ended', 'plain'],
   'call.ordered': ['Order given', 'info'],
-  'call.monitored': ['Somebody listens in', 'attention']
+  'call.monitored': ['Somebody listens in', 'attention'],
+  'conversation.created': ['Conversation began', 'info'],
+  'conversation.updated': ['Conversation changed', 'plain'],
+  'conversation.assigned': ['Conversation given to somebody', 'info'],
+  'conversation.resolved': ['Conversation resolved', 'good'],
+  'conversation.reopened': ['Conversation opened again', 'info'],
+  'conversation.snoozed': ['Conversation put away', 'plain'],
+  'message.received': ['Message came in', 'info'],
+  'message.noted': ['Note left', 'plain'],
+  'message.queued': ['Answer stored', 'plain'],
+  'message.sent': ['Answer sent', 'plain'],
+  'message.delivered': ['Answer delivered', 'good'],
+  'message.read': ['Answer read', 'good'],
+  'message.failed': ['Answer not sent', 'bad'],
+  'message.undelivered': ['Answer not delivered', 'bad'],
+  'message.unknown': ['Answer may have been sent', 'attention'],
+  'message.cancelled': ['Answer taken back', 'plain'],
+  'channel.created': ['Account connected', 'info'],
+  'channel.updated': ['Account changed', 'plain'],
+  'channel.deleted': ['Account disconnected', 'attention'],
+  'contact.created': ['New person', 'info'],
+  'contact.updated': ['Person changed', 'plain'],
+  'contact.merged': ['Two people are one', 'info']
 };
 
 /** Names of those who give orders, as far as this page knows them. */
@@ -122,5 +144,9 @@ export function addressOf(event: LogEvent): string | null {
   if (call) return `/admin/calls/${call.id}`;
   if (event.resource.startsWith('call_')) return `/admin/calls/${event.resource}`;
   if (event.type.startsWith('conference.')) return '/admin/conferences';
+  if (event.resource.startsWith('conv_')) return `/inbox?tab=all&conversation=${event.resource}`;
+  if (event.resource.startsWith('chn_')) return `/admin/channels?channel=${event.resource}`;
+  const talk = (event.data['message'] as { conversation_id?: string } | undefined)?.conversation_id;
+  if (talk) return `/inbox?tab=all&conversation=${talk}`;
   return null;
 }
