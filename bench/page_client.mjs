@@ -12,14 +12,15 @@ const PAGES = fileURLToPath(new URL('../dashboards/', import.meta.url));
 const require = createRequire(join(PAGES, 'package.json'));
 const { build } = require('esbuild');
 const WebSocket = require('ws');
-// Waits are a twentieth of the pages': a thousand cuts are to fit into a minute.
+// Waits are shorter than the pages', most of all those between two tries: a thousand cuts are to fit into a minute.
 const FASTER = 20;
+const RETRIES_FASTER = 400;
 
 const [api, key, port] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'irisx-page-'));
 const outfile = join(folder, 'client.mjs');
 await build({ entryPoints: [join(PAGES, 'src/lib/live/client.ts')], bundle: true, format: 'esm', platform: 'node', outfile, alias: { $lib: join(PAGES, 'src/lib') }, logLevel: 'error' });
-const { LiveClient } = await import(pathToFileURL(outfile).href);
+const { LiveClient, LAG_MS, SILENCE_MS } = await import(pathToFileURL(outfile).href);
 rmSync(folder, { recursive: true });
 
 const headers = { authorization: `Bearer ${key}` };
@@ -53,7 +54,7 @@ live = new LiveClient({
   now: () => Date.now(),
   random: () => Math.random(),
   after: (ms, run) => {
-    const timer = setTimeout(run, ms / FASTER);
+    const timer = setTimeout(run, ms / (ms === LAG_MS || ms === SILENCE_MS ? FASTER : RETRIES_FASTER));
     return () => clearTimeout(timer);
   },
   soon: (run) => void setTimeout(run, 5),
