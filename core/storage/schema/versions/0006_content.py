@@ -140,32 +140,47 @@ create function irisx_words(p_text text, p_phone boolean) returns setof text lan
     ) all_words where w <> ''
 $$;
 
+-- What comes in comes by the hundred, so rows that are new are taken together; changes are people's and few.
+create function irisx_new_contact_words() returns trigger language plpgsql as $$
+begin
+    insert into contact_words (tenant_id, word, contact_id, source)
+    select f.tenant_id, w, f.id, 'contact' from fresh f, irisx_words(f.name || ' ' || f.company, false) w
+    where f.deleted_us = 0
+    on conflict do nothing;
+    return null;
+end $$;
+create trigger contact_words_new after insert on contacts
+    referencing new table as fresh for each statement execute function irisx_new_contact_words();
+
 create function irisx_contact_words() returns trigger language plpgsql as $$
 begin
-    if tg_op = 'UPDATE' and (old.name, old.company, old.deleted_us) = (new.name, new.company, new.deleted_us) then
-        return null;
-    end if;
-    if tg_op = 'UPDATE' then
+    if (old.name, old.company, old.deleted_us) is distinct from (new.name, new.company, new.deleted_us) then
         delete from contact_words where tenant_id = new.tenant_id and contact_id = new.id and source = 'contact';
-    end if;
-    if new.deleted_us = 0 then
         insert into contact_words (tenant_id, word, contact_id, source)
         select new.tenant_id, w, new.id, 'contact' from irisx_words(new.name || ' ' || new.company, false) w
-        union select new.tenant_id, w, new.id, 'contact' from irisx_words(new.name, false) w
-        union select new.tenant_id, w, new.id, 'contact' from irisx_words(new.company, false) w
+        where new.deleted_us = 0
         on conflict do nothing;
     end if;
     return null;
 end $$;
-create trigger contact_words after insert or update on contacts
+create trigger contact_words after update of name, company, deleted_us on contacts
     for each row execute function irisx_contact_words();
+
+create function irisx_new_identity_words() returns trigger language plpgsql as $$
+begin
+    insert into contact_words (tenant_id, word, contact_id, source)
+    select f.tenant_id, w, f.contact_id, f.id from fresh f, irisx_words(f.value, f.kind = 'phone') w
+    union select f.tenant_id, w, f.contact_id, f.id from fresh f, irisx_words(f.name, false) w where f.name <> ''
+    on conflict do nothing;
+    return null;
+end $$;
+create trigger identity_words_new after insert on identities
+    referencing new table as fresh for each statement execute function irisx_new_identity_words();
 
 create function irisx_identity_words() returns trigger language plpgsql as $$
 begin
-    if tg_op <> 'INSERT' then
-        delete from contact_words where tenant_id = old.tenant_id and contact_id = old.contact_id and source = old.id;
-    end if;
-    if tg_op <> 'DELETE' then
+    delete from contact_words where tenant_id = old.tenant_id and contact_id = old.contact_id and source = old.id;
+    if tg_op = 'UPDATE' then
         insert into contact_words (tenant_id, word, contact_id, source)
         select new.tenant_id, w, new.contact_id, new.id from irisx_words(new.value, new.kind = 'phone') w
         union select new.tenant_id, w, new.contact_id, new.id from irisx_words(new.name, false) w
@@ -173,7 +188,7 @@ begin
     end if;
     return null;
 end $$;
-create trigger identity_words after insert or update of contact_id, value, name or delete on identities
+create trigger identity_words after update of contact_id, value, name or delete on identities
     for each row execute function irisx_identity_words();
 
 insert into contact_words (tenant_id, word, contact_id, source)
