@@ -92,6 +92,18 @@ def advance(
     return after, broken
 
 
+def joined(kept: Clocks, gone: Clocks) -> Clocks:
+    """The clocks of a conversation that another one became part of: who waited in either still waits, since then."""
+    changes: dict[str, object] = {}
+    for name in CLOCKS:
+        both = [getattr(one, f"{name}_due_us") for one in (kept, gone) if name not in one.breached]
+        earlier = min((due for due in both if due), default=0)
+        changes[f"{name}_due_us"] = earlier or getattr(kept, f"{name}_due_us")
+        if earlier:
+            kept = msgspec.structs.replace(kept, breached=tuple(one for one in kept.breached if one != name))
+    return msgspec.structs.replace(kept, answered=kept.answered or gone.answered, **changes)
+
+
 def _starts(clocks: Clocks, kind: Kind) -> list[Clock]:
     found: list[Clock] = []
     if kind == "asked":

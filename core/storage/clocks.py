@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from core.errors import NotFound
 from core.ids import new_id
 from core.model import automation, servicelevel
 from core.model.hours import ALWAYS
@@ -48,16 +49,40 @@ async def advance(
         return []
     policy = book.policies[policy_id]
     schedule = book.schedules.get(policy.schedule_id, ALWAYS)
+    before = clocks
     clocks, broken = servicelevel.advance(clocks, kind, entry.at_us, policy.targets, schedule)
     await _write_clocks(connection, tenant_id, entry.conversation_id, policy_id, entry.seq, clocks)
+    if entry.merged_into:
+        gone = msgspec.structs.replace(before, breached=clocks.breached)
+        await _hand_over(connection, tenant_id, book, entry, policy_id, gone)
     return await _write_breaches(connection, tenant_id, entry.conversation_id, policy_id, broken)
+
+
+async def _hand_over(
+    connection: Connection, tenant_id: str, book: Book, entry: Entry, policy_id: str, gone: Clocks
+) -> None:
+    """The conversation that was kept answers for what was promised in the one that went."""
+    row = await connection.fetchrow(
+        "select * from conversation_clocks where tenant_id = $1 and conversation_id = $2",
+        tenant_id,
+        entry.merged_into,
+    )
+    kept = Clocks()
+    if row is not None and row["policy_id"] in book.policies:
+        policy_id, kept = row["policy_id"], _clocks_of(row)
+    await _write_clocks(
+        connection, tenant_id, entry.merged_into, policy_id, entry.seq, servicelevel.joined(kept, gone)
+    )
 
 
 async def _promise(connection: Connection, tenant_id: str, book: Book, entry: Entry) -> str:
     """The policy of a conversation that has none yet; empty when none is for it."""
     if not book.policies:
         return ""
-    situation = await read_situation(connection, tenant_id, entry.conversation_id, now_us=entry.at_us)
+    try:
+        situation = await read_situation(connection, tenant_id, entry.conversation_id, now_us=entry.at_us)
+    except NotFound:  # part of another one by now, which answers for it
+        return ""
     for policy_id, policy in book.policies.items():
         if all(automation.holds(one, situation.facts, book.schedules) for one in policy.all):
             return policy_id

@@ -52,6 +52,7 @@ class Entry(Struct, frozen=True):
     actor: str
     clock: str
     """Of a breach."""
+    merged_into: str = ""
     automatic: bool = False
     """A machine wrote it, or it was a sign or a correction: nobody waits for an answer."""
 
@@ -100,5 +101,6 @@ def entry_of(row: Any) -> Entry:
         message_id=row["resource"] if row["resource"].startswith("msg_") else "",
         actor=str(data.get("actor") or ""),
         clock=str(data.get("clock") or ""),
+        merged_into=str(conversation.get("merged_into") or ""),
         automatic=message.get("asks") is False,
     )

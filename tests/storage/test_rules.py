@@ -13,7 +13,7 @@ from core.ids import new_id
 from core.model.automation import Assign, Condition, Emit, Event, Label, Note, Priority, Reply, Resolve, Rule
 from core.model.content import Macro, SlaPolicy, Template
 from core.model.servicelevel import Targets
-from core.storage import acting, content, outbox, rule_book, rules
+from core.storage import acting, content, conversation_merges, outbox, rule_book, rules
 from core.storage.conversations import change, get_conversation, list_messages
 from core.storage.database import Database
 from core.storage.inbound import Arrival, Stored, write_inbound
@@ -347,6 +347,28 @@ async def test_an_answer_in_time_that_is_read_late_breaks_nothing(database_url: 
         while (await rules.work(db, desk.tenant, now_us=tomorrow)).more:
             pass
         assert await desk.breaches() == []
+
+
+async def test_a_conversation_answers_for_what_was_promised_in_the_one_that_became_part_of_it(
+    database_url: str,
+) -> None:
+    async with await Database.open(database_url) as db:
+        desk = await Desk(db).open()
+        await desk.promise(first_reply_s=60, next_reply_s=60)
+        kept = await desk.writes()
+        await desk.answer(kept)
+        said = Inbound("SM-other", Address("phone", "+4930111111"), Text("still waiting"))
+        (gone,) = await write_inbound(db, desk.tenant, [Arrival("chn_2", said, now_us())])
+        await desk.work()
+        waits = (await desk.get(gone))["sla"]["first_reply_due_us"]
+        await conversation_merges.merge(
+            db, desk.tenant, kept.conversation_id, gone.conversation_id, actor="usr_1"
+        )
+        await desk.work()
+        assert (await desk.get(kept))["sla"]["first_reply_due_us"] == waits > 0
+        await desk.pass_time(kept, 120)
+        await desk.work()
+        assert await desk.breaches() == ["first_reply"]
 
 
 async def test_a_breach_can_start_a_rule(database_url: str) -> None:
