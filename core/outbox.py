@@ -45,6 +45,9 @@ KEEP_S = 50.0
 """How long we try to write down what a provider said while the store is away."""
 LONG_PAUSE_S = 5.0
 """When an account has to wait longer than this, what it has taken goes back."""
+FEW = 16
+GATHER_S = 0.01
+"""After a bite of fewer than `FEW` messages the next one is not taken sooner than this."""
 AHEAD_S = 2.0
 """How far ahead of its limit an account takes messages."""
 
@@ -178,6 +181,9 @@ class Sender:
                     # (a place is taken here, so that no more are claimed than are worked on)
                     await self._room.acquire_on_behalf_of(one.message_id)
                     nursery.start_soon(self._deliver, one, letter, turn_s)
+                if taken and len(taken) < FEW:
+                    # (under load: what ends meanwhile makes room for a larger bite)
+                    await trio.sleep(GATHER_S)
                 if not taken and not self._stopping:
                     paused_s = self.pause_until - trio.current_time()
                     with trio.move_on_after(min(max(paused_s, 0.02), IDLE_S) if paused_s > 0 else IDLE_S):

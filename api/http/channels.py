@@ -63,12 +63,18 @@ class NewChannel(Body):
     """Which of your addresses it is: shown to agents."""
 
 
+class ChannelLimits(Body):
+    per_second: Annotated[float, Meta(ge=0, le=100_000)] = 0
+    """Messages that the provider is given a second, over all servers; 0: as fast as it takes them."""
+
+
 class ChannelChange(Body):
     name: Name | UnsetType = UNSET
     address: Address | UnsetType = UNSET
     state: Literal["active", "disabled"] | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     """All of them, secrets too: what is not in it is gone."""
+    limits: ChannelLimits | UnsetType = UNSET
 
 
 class Backlog(Struct):
@@ -177,6 +183,8 @@ async def update_channel(ask: Ask[ChannelChange]) -> Answer:
         for name in ask.body.__struct_fields__
         if getattr(ask.body, name) is not UNSET
     }
+    if "limits" in given:
+        given["limits"] = {"per_second": given["limits"].per_second}
     hidden: frozenset[str] = frozenset()
     if "settings" in given:
         row = await store.get_channel(ask.services.database, ask.tenant_id, channel_id)

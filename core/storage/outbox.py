@@ -23,7 +23,7 @@ from core.ids import new_id
 from core.model import messaging
 from core.model.policy import Purpose
 from core.storage.appending import append
-from core.storage.database import Connection, Database
+from core.storage.database import SYSTEM, Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.texts import json_text, storable
 from irisx_sdk.messages import Address, Content
@@ -78,6 +78,10 @@ class Claimed(Struct, frozen=True):
 
 
 _ROW = "o.tenant_id, o.message_id, o.channel_id, o.attempts, o.deadline_us, o.route, o.tried, o.first_us, o.doubtful, o.due_us"
+
+
+_HASTE = "(select set_config('synchronous_commit', 'off', true)) haste"
+"""A claim that a crash of Postgres forgets is claimed again; what follows it is on the disk only after it."""
 
 
 async def enqueue(connection: Connection, tenant_id: str, message: NewMessage) -> str:
@@ -151,11 +155,11 @@ async def enqueue(connection: Connection, tenant_id: str, message: NewMessage) -
 
 async def claim(db: Database, channel_id: str, owner: str, *, limit: int, now_us: int) -> list[Claimed]:
     """Take up to ``limit`` due rows of an account, oldest first."""
-    async with db.system() as connection:
+    async with db.reader(SYSTEM) as connection:
         rows = await connection.fetch(
             "update outbox o set claimed_by = $2, claimed_until_us = $3 from (select tenant_id, message_id from outbox"  # noqa: S608
             " where channel_id = $1 and channel_id <> '' and due_us <= $4 and claimed_until_us <= $4 and not calling"
-            " order by due_us limit $5 for update skip locked) w"
+            f" order by due_us limit $5 for update skip locked) w, {_HASTE}"
             " where o.tenant_id = w.tenant_id and o.message_id = w.message_id"
             f" returning {_ROW}",
             channel_id,
@@ -169,7 +173,7 @@ async def claim(db: Database, channel_id: str, owner: str, *, limit: int, now_us
 
 async def claim_routed(db: Database, owner: str, *, limit: int, each: int, now_us: int) -> list[Claimed]:
     """Take up to ``limit`` due rows that no account has yet, at most ``each`` of a tenant: none waits for another's flood."""
-    async with db.system() as connection:
+    async with db.reader(SYSTEM) as connection:
         # One look into the index for each tenant that has any, however many rows it has.
         rows = await connection.fetch(
             "with recursive t as ((select tenant_id from outbox where channel_id = '' order by tenant_id limit 1) union all"  # noqa: S608
@@ -178,7 +182,7 @@ async def claim_routed(db: Database, owner: str, *, limit: int, each: int, now_u
             " update outbox o set claimed_by = $1, claimed_until_us = $2 from (select p.tenant_id, p.message_id from t"
             " cross join lateral (select tenant_id, message_id, due_us from outbox x where x.tenant_id = t.tenant_id and"
             " x.channel_id = '' and x.due_us <= $3 and x.claimed_until_us <= $3 and not x.calling order by x.due_us"
-            " limit $5 for update skip locked) p where t.tenant_id is not null limit $4) w"
+            f" limit $5 for update skip locked) p where t.tenant_id is not null limit $4) w, {_HASTE}"
             " where o.tenant_id = w.tenant_id and o.message_id = w.message_id"
             f" returning {_ROW}",
             owner,

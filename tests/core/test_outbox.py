@@ -12,6 +12,7 @@ from core import outbox as sending
 from core.aio import Bridge, open_bridge
 from core.clock import now_us
 from core.ids import new_id
+from core.pacing import Pace
 from core.storage import outbox as store
 from core.storage import receipts
 from core.storage.database import Database
@@ -312,3 +313,24 @@ async def test_a_provider_that_recognises_repetitions_is_asked_again(
         office.start(channel)
         await office.becomes(message, "sent")
         assert channel.tries == {message: 2}
+
+
+async def test_an_account_is_given_no_more_a_second_than_its_limit(database_url: str) -> None:
+    class Away:
+        async def eval(self, *_: object) -> object:
+            raise OSError
+
+    times: list[float] = []
+
+    async def note(message: Outbound, number: int) -> None:
+        times.append(trio.current_time())
+
+    async with open_office(database_url) as office:
+        messages = [await office.ask(str(number)) for number in range(12)]
+        sender = office.sender(Post(note))
+        # (without Redis a process takes half of the limit: ten a second, of which the first ten may go at once)
+        sender._pace, sender._per_second = Pace(Away()), 20.0
+        office.nursery.start_soon(sender.run)
+        for message in messages:
+            await office.becomes(message, "sent")
+    assert times[11] - times[0] >= 0.15 and len(times) == 12

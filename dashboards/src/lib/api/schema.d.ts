@@ -4849,6 +4849,7 @@ export interface components {
             /** @enum {unknown} */
             state?: "active" | "disabled";
             settings?: Record<string, never>;
+            limits?: components["schemas"]["ChannelLimits"];
         };
         /**
          * ChannelInfo
@@ -4880,6 +4881,11 @@ export interface components {
             address: "email" | "phone" | "user";
             capabilities: Record<string, never>;
             settings: Record<string, never>;
+        };
+        /** ChannelLimits */
+        ChannelLimits: {
+            /** @default 0 */
+            per_second: number;
         };
         /**
          * Channels
