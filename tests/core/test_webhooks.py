@@ -322,7 +322,10 @@ async def test_a_closed_port_is_no_connection(database_url: str) -> None:
         assert row["attempts"][0]["error"] == "connection_failed"
 
 
-async def test_whoever_hangs_delays_nobody_else_and_is_not_asked_much(database_url: str) -> None:
+async def test_whoever_hangs_delays_nobody_else_and_is_not_asked_much(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "ATTEMPT_S", 4.0)
     async with world(database_url) as here, receiving() as slow, receiving() as quick:
         slow.behave = hang
         other = new_id("tnt")
@@ -334,10 +337,13 @@ async def test_whoever_hangs_delays_nobody_else_and_is_not_asked_much(database_u
         began = trio.current_time()
         await here.happens(*["call.created"] * 40, tenant=other)
         await quick.until(40)
-        assert trio.current_time() - began < 0.9  # less than one try of the one that hangs
+        assert trio.current_time() - began < 3.5  # less than one try of the one that hangs
+        monkeypatch.setattr(webhooks, "ATTEMPT_S", 0.2)
         assert slow.most_open == 4
+        await here.until(hook, lambda all: sum(len(row["attempts"]) for row in all) >= 4)
+        slow.most_open = 0
         await here.until(hook, lambda all: sum(len(row["attempts"]) for row in all) >= 6)
-        assert slow.open <= 1  # one at a time while it fails
+        assert slow.most_open == 1  # one at a time while it fails
 
 
 async def test_410_and_three_days_of_failure_switch_an_endpoint_off_with_a_reason(database_url: str) -> None:
