@@ -95,7 +95,9 @@ async def learn(connection: Connection, tenant_id: str, lessons: Sequence[Lesson
     for one in lessons:
         if not one.tries and one.wins < 0 and one.digits:
             prefixes = levels_of(one.digits)
-            await connection.execute(_TAKE_BACK, tenant_id, one.carrier_id, prefixes, -one.wins, one.took_s)
+            await connection.execute(
+                _TAKE_BACK, tenant_id, one.carrier_id, prefixes, -one.wins, one.took_s, now_us
+            )
     await _count_day(connection, tenant_id, lessons, now_us)
 
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,12 +18,12 @@ from core.boards import Boards
 from core.clock import now_us
 from core.model import rate_csv
 from core.pacing import Pace
-from core.storage import carriers, rates
+from core.storage import carriers, rates, receipts
 from core.storage import outbox as store
 from core.storage import routing as routing_store
 from core.storage.channels import create_channel
 from core.storage.starting import open_place
-from irisx_sdk import Account, Address, NotSent, Outbound, OutcomeUnknown, Refused, Text, Throttled
+from irisx_sdk import Account, Address, NotSent, Outbound, OutcomeUnknown, Refused, Status, Text, Throttled
 from tests.core.test_outbox import ANN, Behave, Office, Post, open_office
 
 SECRET = "a secret for tests that is long enough to be one"
@@ -281,3 +282,55 @@ async def test_somebody_unknown_becomes_a_contact_and_writes_back_into_the_same_
             f"select channel_id from conversations where id = (select conversation_id from messages where id = '{message}')"
         )
         assert row["channel_id"] == ours.accounts["a"], "an answer finds the conversation that we began"
+
+
+async def test_what_a_receipt_says_did_not_arrive_was_no_success(database_url: str) -> None:
+    async with exchange(database_url, a=post("a")) as ours:
+        messages = [await ours.ask(str(number)) for number in range(3)]
+        for message in messages:
+            await ours.office.becomes(message, "sent")
+        told = [Status(f"P{messages[0]}", "undelivered"), Status(f"P{messages[1]}", "delivered")]
+        write = partial(
+            receipts.write_statuses, ours.office.db, ours.office.tenant, ours.accounts["a"], told,
+            received_us=now_us(),
+        )  # fmt: skip
+        for _ in range(2):  # (the second delivery of it teaches nothing)
+            await ours.office.bridge.run(write)
+        (counts,) = await ours.rows("select tries, wins from carrier_outcomes where prefix = '493'")
+        assert (counts["tries"], counts["wins"]) == (3, 2)
+        (day,) = await ours.rows("select sent, delivered, undelivered from carrier_days")
+        assert (day["sent"], day["delivered"], day["undelivered"]) == (3, 1, 1)
+
+
+async def test_a_carrier_that_has_spent_its_day_is_passed_over(database_url: str) -> None:
+    async with exchange(database_url, a=post("a"), b=post("b")) as ours:
+        limits = carriers.Limits(spend_per_day="0.015")
+        await ours.office.bridge.run(
+            lambda: carriers.update_carrier(
+                ours.office.db, ours.office.tenant, ours.carriers["a"], {"limits": limits}
+            )
+        )
+        for text in ("one", "two"):
+            ours.boards.forget(ours.office.tenant)
+            await ours.office.becomes(await ours.ask(text), "sent")
+        assert (ours.posts["a"].got, ours.posts["b"].got) == (["one"], ["two"])
+        decisions = await ours.rows("select candidates from routing_decisions order by decided_us, id")
+        assert '"spend_cap"' in decisions[1]["candidates"]
+
+
+async def test_a_tenant_s_flood_leaves_room_for_another_tenant(database_url: str) -> None:
+    async with exchange(database_url, a=post("a")) as flooding, exchange(database_url, a=post("a")) as quiet:
+        flooding.router.stop()
+        quiet.router.stop()
+        await trio.sleep(0.1)
+        for number in range(20):
+            await flooding.ask(str(number))
+        alone = await quiet.ask("alone")
+
+        async def claim() -> list[store.Claimed]:
+            return await store.claim_routed(quiet.office.db, "x", limit=100, each=5, now_us=now_us())
+
+        claimed = await quiet.office.bridge.run(claim)
+        mine = [one for one in claimed if one.tenant_id == quiet.office.tenant]
+        theirs = [one for one in claimed if one.tenant_id == flooding.office.tenant]
+        assert [one.message_id for one in mine] == [alone] and len(theirs) == 5
