@@ -53,7 +53,7 @@ export class Talks {
     Object.assign(third, { assignee: 'usr_02' });
     Object.assign(fourth, { subject: 'Your offer of last week' });
     const mail = [...this.messages.values()].find((one) => one.conversation_id === fourth.id);
-    mail.content = { type: 'text', text: 'I would take two of them.\n\n> On Monday you wrote: 10 % off.', fresh: 'I would take two of them.', html: '<p style="color:#a00">I would take <b>two</b> of them.</p><img src="remote:http://127.0.0.1:9/pixel.png" alt="logo"><script>parent.hacked = true</script><img src="x" onerror="parent.hacked = true"><a href="https://example.com/">shop</a>' };
+    mail.content = { type: 'text', text: 'I would take two of them.\n\n> On Monday you wrote: 10 % off.', fresh: 'I would take two of them.', html: '<p style="color:#a00">I would take <b>two</b> of them.</p><img src="remote:http://127.0.0.1:65123/pixel.png" alt="logo"><script>parent.hacked = true</script><img src="x" onerror="parent.hacked = true"><a href="https://example.com/">shop</a>' };
     this.canned = [['hours', 'We are open Monday to Friday, 9 to 17.'], ['sorry', 'We are sorry for the trouble. I look into it now.']].map(([name, text], n) => ({ id: `can_0${n}`, name, text, team: '', version: 1, created_us: US(), updated_us: US(), created_by: 'usr_01' }));
     this.carriers = [['Baltic SMS', 'on', ['chn_01'], 10], ['Cheap Route', 'on', [], 0], ['Old Telco', 'off', [], 0]].map(([name, state, channel_ids, priority], n) => ({ id: `car_0${n}`, name, kind: 'sms', channel_ids, state, priority, pays: 'submit', abilities: [], limits: { per_second: n ? 0 : 20, spend_per_day: n ? '' : '50', only: [], never: n === 1 ? ['7'] : [] }, version: 1, created_us: US() - n * 1e9, updated_us: US() }));
     this.decisions = Array.from({ length: 24 }, (_, n) => ({ id: `rtd_${String(n).padStart(2, '0')}`, message_id: `msg_${n}`, attempt: 1, kind: 'sms', prefix: n % 3 ? '49' : '4420', segments: 1, carrier_id: n % 5 ? 'car_00' : 'car_01', channel_id: 'chn_01', explored: n % 5 === 0, probe: false, candidates: this.candidates(), decided_us: US() - n * 61e6 }));
@@ -163,6 +163,7 @@ export class Talks {
       }],
       ['GET', '/v1/templates', (_, { query }) => page([['Order shipped', 'whatsapp', 'order_shipped'], ['Opening hours', '', '']].map(([name, channel, provider_name], n) => ({ id: `tpl_0${n}`, name, channel, provider_name, text: 'Hello {{contact.name}}, it is on its way.', language: 'en', subject: '', html: '', provider_values: [], version: 1, created_us: US(), updated_us: US(), created_by: 'usr_01' })), query)],
       ['POST', '/v1/templates/:id/render', (_, { body }) => ({ text: `Hello ${this.contacts.find((one) => one.id === talk(body.conversation_id).contact_id).name}, it is on its way.`, subject: '', html: '', missing: [], content: {}, segments: 1, encoding: '', characters: 40, too_long: false })],
+      ['POST', '/v1/conversations/search', (_, { body }) => ({ data: [...this.messages.values()].filter((one) => one.text.toLowerCase().includes(body.text.toLowerCase())).map((one) => ({ message_id: one.id, conversation_id: one.conversation_id })), has_more: false, next_cursor: null })],
       ['POST', '/v1/conversations/bulk', (_, { body }) => {
         for (const id of body.ids) for (const action of body.actions) if (action.do === 'reply') this.say(talk(id), { direction: 'out', author: 'usr_01', text: 'Hello, it is on its way.', content: { type: 'template', name: action.template_id, values: ['Ben'] } });
         return { done: body.ids.length, results: body.ids.map((id) => ({ id, status: 'done', code: '', detail: '' })) };
@@ -219,7 +220,7 @@ export class Talks {
         const one = talk(id);
         if (!body.text && !body.attachments?.length) throw new Refusal(400, 'invalid_request', 'text: write something');
         if (body.note) return this.say(one, { kind: 'note', direction: '', state: 'noted', author: 'usr_01', text: body.text });
-        return this.say(one, { direction: 'out', author: 'usr_01', text: body.text, recipient: this.addressOf(one), send_at_us: body.send_at_us ?? 0, segments: 1 });
+        return this.say(one, { direction: 'out', author: 'usr_01', text: body.text, recipient: this.addressOf(one), send_at_us: body.send_at_us ?? 0, segments: 1, files: (body.attachments ?? []).map((id) => ({ id, name: 'package.json', media_type: 'application/json', size: 12, state: 'ready', reason: '' })) });
       }],
       ['POST', '/v1/messages/:id/cancel', ([id]) => {
         const one = need(this.messages, id, 'message');

@@ -559,6 +559,13 @@ export const JOURNEYS = {
     await person.clicks('Leave the note');
     await until(() => [...talks.messages.values()].at(-1).kind === 'note', 'the note to be stored');
     await person.saysWhatIsStored(talk);
+    // A file goes with a text, or alone.
+    await person.clicks('Answer by', '.composer');
+    await (await page.$('.composer input[type=file]')).uploadFile(createRequire(import.meta.url).resolve('../package.json'));
+    await until(() => page.$eval('.composer .files', (list) => list.innerText.includes('package.json') && !list.innerText.includes('uploading')), 'the file to be uploaded');
+    await person.clicks('Send', '.composer .foot');
+    await until(() => [...talks.messages.values()].at(-1).files.length === 1, 'the file to be sent');
+    await page.waitForSelector('[data-file]');
     // What failed says why, and is written anew with one press.
     talks.settle(sent, 'failed', { code: '30003', reason: 'The telephone is switched off.' });
     await person.sees('The telephone is switched off.');
@@ -695,9 +702,9 @@ export const JOURNEYS = {
     await until(async () => page.$eval('iframe', (frame) => Boolean(frame.contentDocument?.querySelector('b'))), 'the mail in its frame');
     await sleep(300);
     assert.equal(await page.evaluate(() => globalThis.hacked ?? false), false);
-    assert.equal(asked.some((url) => url.startsWith('http://127.0.0.1:9/')), false, 'a picture from elsewhere was loaded');
+    assert.equal(asked.some((url) => url.startsWith('http://127.0.0.1:65123/')), false, 'a picture from elsewhere was loaded');
     await person.clicks('Load the pictures');
-    await until(() => asked.some((url) => url.startsWith('http://127.0.0.1:9/pixel.png')), 'the picture to be asked for');
+    await until(() => asked.some((url) => url.startsWith('http://127.0.0.1:65123/pixel.png')), 'the picture to be asked for');
     assert.equal(await page.evaluate(() => globalThis.hacked ?? false), false);
     // What the frame refuses is told by the browser; that it was refused is the point.
     page.problems = page.problems.filter((problem) => !/Content.Security.Policy|sandboxed|Blocked script|CSP/i.test(problem));
@@ -751,6 +758,12 @@ export const JOURNEYS = {
     await until(async () => (await page.$$('th[data-talk]')).length === wanted, `${wanted} conversations of Kim`);
     await person.clicks('Clear all');
     await until(async () => (await page.$$('th[data-talk]')).length === talks.talks.size, 'all conversations');
+    await person.presses('/');
+    await page.keyboard.type('said:carrier ');
+    await person.presses('Enter');
+    await until(async () => (await page.$$('th[data-talk]')).length === 1, 'the conversation in which the carrier was spoken of');
+    await person.clicks('Clear all');
+    await until(async () => (await page.$$('th[data-talk]')).length === talks.talks.size, 'all conversations again');
     const boxes = await page.$$('tbody input');
     for (const box of boxes.slice(2, 5)) await box.click();
     await person.sees('3 conversations selected');

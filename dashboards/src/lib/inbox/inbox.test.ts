@@ -95,11 +95,11 @@ describe('filters of all conversations', () => {
   const names = { me: 'usr_me', person: (text: string) => (text === 'sam' ? 'usr_sam' : ''), channel: (text: string) => (text === 'Twilio support' ? 'chn_1' : '') };
 
   it('are text, chips and address at once', () => {
-    const found = readText('state:open is:unread has:nobody by:"Twilio support" waits:2h kim lind', NO_FILTERS, names);
-    expect(found).toEqual({ state: ['open'], assignee: 'nobody', channel: 'chn_1', waits: 7200, unread: true, words: 'kim lind' });
+    const found = readText('state:open is:unread has:nobody by:"Twilio support" waits:2h said:"my lamp" kim lind', NO_FILTERS, names);
+    expect(found).toEqual({ state: ['open'], assignee: 'nobody', channel: 'chn_1', waits: 7200, unread: true, words: 'kim lind', said: 'my lamp' });
     expect(readAddress(writeAddress(found))).toEqual(found);
     const shown = chips(found, { person: (id) => id, channel: (id) => id, state: (name) => name });
-    expect(shown.map(({ label, value }) => `${label} ${value}`)).toEqual(['State open', 'With nobody', 'By chn_1', 'Waits at least 2h', 'Unread only', 'Person kim lind']);
+    expect(shown.map(({ label, value }) => `${label} ${value}`)).toEqual(['State open', 'With nobody', 'By chn_1', 'Waits at least 2h', 'Unread only', 'Person kim lind', 'Said my lamp']);
     expect(shown.reduce((left, chip) => ({ ...left, ...Object.fromEntries(Object.entries(chip.without).filter(([key, value]) => value !== found[key as keyof typeof found])) }), found)).toEqual(NO_FILTERS);
   });
 
@@ -111,11 +111,12 @@ describe('filters of all conversations', () => {
   it('ask the API for the same that they match', () => {
     const now = 2_000_000_000_000;
     const filters = readText('waits:30m state:open', NO_FILTERS, names);
-    expect(address('/x', forApi(filters, ['ctc_1', 'ctc_2'], now))).toBe(
+    expect(address('/x', forApi(filters, { people: ['ctc_1', 'ctc_2'], talks: null }, now))).toBe(
       '/x?state%5Bin%5D=open&waiting_since_us%5Bgt%5D=0&waiting_since_us%5Blte%5D=1999998200000000&contact_id%5Bin%5D=ctc_1%2Cctc_2'
     );
     const talk = (change: Partial<Conversation>): Conversation => ({ id: 'c', state: 'open', contact_id: 'ctc_1', waiting_since_us: 1, merged_into: null, ...change }) as Conversation;
-    const { matches } = kindOf(filters, ['ctc_1', 'ctc_2'], now);
+    const { matches } = kindOf(filters, { people: ['ctc_1', 'ctc_2'], talks: null }, now);
+    expect(address('/x', forApi({ ...NO_FILTERS, said: 'lamp' }, { people: null, talks: ['conv_1'] }, now))).toBe('/x?id%5Bin%5D=conv_1');
     expect([talk({}), talk({ waiting_since_us: 0 }), talk({ waiting_since_us: now * 1000 }), talk({ contact_id: 'ctc_3' }), talk({ state: 'resolved' })].map(matches)).toEqual([true, false, false, false, false]);
   });
 });

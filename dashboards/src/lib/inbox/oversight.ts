@@ -16,9 +16,11 @@ export interface Filters {
   unread: boolean;
   /** Of the people: a part of their name or address. */
   words: string;
+  /** Of what was written, by whomever. */
+  said: string;
 }
 
-export const NO_FILTERS: Filters = { state: [], assignee: '', channel: '', waits: 0, unread: false, words: '' };
+export const NO_FILTERS: Filters = { state: [], assignee: '', channel: '', waits: 0, unread: false, words: '', said: '' };
 export const STATES = ['open', 'pending', 'snoozed', 'resolved'] as const;
 export const NOBODY = 'nobody';
 
@@ -57,7 +59,8 @@ export function readText(text: string, base: Filters, names: Names): Filters {
       const id = names.channel(value);
       if (id) out.channel = id;
       else words.push(part);
-    } else if (key === 'waits' && secondsOf(value)) out.waits = secondsOf(value);
+    } else if (key === 'said' && value) out.said = value;
+    else if (key === 'waits' && secondsOf(value)) out.waits = secondsOf(value);
     else words.push(part);
   }
   out.words = words.join(' ');
@@ -69,7 +72,7 @@ export function readAddress(query: URLSearchParams): Filters {
   return {
     state: (query.get('state[in]') ?? '').split(',').filter((one) => (STATES as readonly string[]).includes(one)),
     assignee: assignee === null ? '' : assignee || NOBODY, channel: query.get('channel_id[eq]') ?? '',
-    waits: secondsOf(query.get('waits') ?? ''), unread: query.get('unread[gt]') === '0', words: query.get('q') ?? ''
+    waits: secondsOf(query.get('waits') ?? ''), unread: query.get('unread[gt]') === '0', words: query.get('q') ?? '', said: query.get('said') ?? ''
   };
 }
 
@@ -81,29 +84,37 @@ export function writeAddress(filters: Filters): URLSearchParams {
   if (filters.waits) out.set('waits', spanText(filters.waits));
   if (filters.unread) out.set('unread[gt]', '0');
   if (filters.words) out.set('q', filters.words);
+  if (filters.said) out.set('said', filters.said);
   return out;
 }
 
-/** What the API is asked for. `people` are the contacts that `words` found; null when no words are given. */
-export function forApi(filters: Filters, people: readonly string[] | null, nowMs: number): Query {
+/** What a search found beforehand: the contacts by `words`, the conversations by `said`; null where none was asked for. */
+export interface FoundIds {
+  readonly people: readonly string[] | null;
+  readonly talks: readonly string[] | null;
+}
+
+/** What the API is asked for. */
+export function forApi(filters: Filters, { people, talks }: FoundIds, nowMs: number): Query {
   return {
     'state[in]': filters.state.join(','), 'channel_id[eq]': filters.channel,
     ...(filters.assignee ? { 'assignee[eq]': { exactly: filters.assignee === NOBODY ? '' : filters.assignee } } : {}),
     ...(filters.waits ? { 'waiting_since_us[gt]': 0, 'waiting_since_us[lte]': (nowMs - filters.waits * 1000) * 1000 } : {}),
-    ...(filters.unread ? { 'unread[gt]': 0 } : {}), ...(people ? { 'contact_id[in]': people.join(',') } : {})
+    ...(filters.unread ? { 'unread[gt]': 0 } : {}), ...(people ? { 'contact_id[in]': people.join(',') } : {}), ...(talks ? { 'id[in]': talks.join(',') } : {})
   };
 }
 
-export function kindOf(filters: Filters, people: readonly string[] | null, nowMs: number): Kind<Conversation> {
+export function kindOf(filters: Filters, { people, talks }: FoundIds, nowMs: number): Kind<Conversation> {
   const states = new Set(filters.state);
   const wanted = people ? new Set(people) : null;
+  const held = talks ? new Set(talks) : null;
   return {
     place: (talk) => talk.last_message_us,
     matches: (talk) =>
       !talk.merged_into && (states.size === 0 || states.has(talk.state)) && (!filters.channel || talk.channel_id === filters.channel) &&
       (!filters.assignee || talk.assignee === (filters.assignee === NOBODY ? '' : filters.assignee)) &&
       (!filters.waits || (talk.waiting_since_us > 0 && talk.waiting_since_us <= (nowMs - filters.waits * 1000) * 1000)) &&
-      (!filters.unread || talk.unread > 0) && (!wanted || wanted.has(talk.contact_id))
+      (!filters.unread || talk.unread > 0) && (!wanted || wanted.has(talk.contact_id)) && (!held || held.has(talk.id))
   };
 }
 
@@ -120,5 +131,6 @@ export function chips(filters: Filters, say: { person: (id: string) => string; c
   if (filters.waits) out.push({ label: 'Waits at least', value: spanText(filters.waits), without: { ...filters, waits: 0 } });
   if (filters.unread) out.push({ label: 'Unread', value: 'only', without: { ...filters, unread: false } });
   if (filters.words) out.push({ label: 'Person', value: filters.words, without: { ...filters, words: '' } });
+  if (filters.said) out.push({ label: 'Said', value: filters.said, without: { ...filters, said: '' } });
   return out;
 }
