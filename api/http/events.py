@@ -89,7 +89,7 @@ EVENT_TYPES: dict[str, str] = {
     "conversation.split": "A part of it became one of its own",
     "message.received": "Somebody wrote",
     "message.created": "A call is in the conversation of whom it is with",
-    "message.updated": "That call has gone on, ended, or was recorded",
+    "message.updated": "A file of it has come, or a call has gone on, ended, or was recorded",
     "message.queued": "A message waits to be sent",
     "message.sent": "It is on its way",
     "message.delivered": "It has arrived",

@@ -276,22 +276,23 @@ async def _settle(db: Database, one: Wanted, owner: str, changes: str, *values: 
         )
         if row is None:
             return False
-        conversation_id = await connection.fetchval(
-            "update messages set version = version + 1 where tenant_id = $1 and id = $2 returning conversation_id",
+        message = await connection.fetchrow(
+            "update messages set version = version + 1 where tenant_id = $1 and id = $2"
+            " returning id, conversation_id, version",
             one.tenant_id,
             one.message_id,
         )
         about = {name: row[name] for name in ("id", "state", "reason", "media_type", "size")}
-        data = {
-            "attachment": about,
-            "message": {"id": one.message_id, "conversation_id": conversation_id or ""},
-        }
-        entry = NewEntry(
-            tenant_id=one.tenant_id,
-            type=f"attachment.{row['state']}",
-            resource=one.id,
-            data=_encode(data),
-            occurred_us=now_us,
-        )
-        await append(connection, [entry])
+        its = {} if message is None else {"message": dict(message)}
+        told = [(f"attachment.{row['state']}", one.id, {"attachment": about, **its})]
+        if its:
+            # Whoever shows the message reads it anew.
+            told.append(("message.updated", one.message_id, its))
+        entries = [
+            NewEntry(
+                tenant_id=one.tenant_id, type=kind, resource=what, data=_encode(data), occurred_us=now_us
+            )
+            for kind, what, data in told
+        ]
+        await append(connection, entries)
     return True

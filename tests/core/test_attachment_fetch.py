@@ -161,6 +161,7 @@ async def test_files_are_fetched_checked_and_told_of(
         )
         kinds = [entry.type for entry in entries if entry.type.startswith("attachment.")]
         assert sorted(kinds) == ["attachment.ready"] * 2 + ["attachment.refused"] * 3
+        assert [entry.resource for entry in entries if entry.type == "message.updated"] == [message] * 5
         nursery.cancel_scope.cancel()
 
 
