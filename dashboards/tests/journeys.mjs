@@ -563,7 +563,7 @@ export const JOURNEYS = {
     await person.clicks('Answer by', '.composer');
     await (await page.$('.composer input[type=file]')).uploadFile(createRequire(import.meta.url).resolve('../package.json'));
     await until(() => page.$eval('.composer .files', (list) => list.innerText.includes('package.json') && !list.innerText.includes('uploading')), 'the file to be uploaded');
-    await person.clicks('Send', '.composer .foot');
+    await page.click('.composer .foot .primary');
     await until(() => [...talks.messages.values()].at(-1).files.length === 1, 'the file to be sent');
     await page.waitForSelector('[data-file]');
     // What failed says why, and is written anew with one press.

@@ -4,7 +4,7 @@ import { launch } from './browser.mjs';
 import { serve } from './fake-api.mjs';
 import { JOURNEYS, Person } from './journeys.mjs';
 
-const LIMIT_MS = 150_000;
+const LIMIT_MS = 240_000;
 const LEAVE_MS = 5_000;
 const [browser = 'chromium', ...words] = process.argv.slice(2);
 const wanted = words.join(' ');
