@@ -165,7 +165,7 @@ async def _endpoint(stack: Stack, db: Database, given: argparse.Namespace, entri
     await endpoint.start()
     _, endpoint.secret = await create_webhook(
         db, TENANT, secret=stack.secret, name="resume", url=f"http://127.0.0.1:{endpoint.port}/",
-        types=["call.*"], at_once=16,
+        types=["bench.*"], at_once=16,
     )  # fmt: skip
     return endpoint
 
@@ -175,7 +175,7 @@ async def _write(db: Database, count: int, rate: float) -> None:
     began = monotonic()
     for number in range(count):
         entry = NewEntry(
-            tenant_id=TENANT, type="call.bench", resource=f"call_r{number}", data=b'{"n":%d}' % number, occurred_us=now_us()
+            tenant_id=TENANT, type="bench.written", resource=f"bench_r{number}", data=b'{"n":%d}' % number, occurred_us=now_us()
         )  # fmt: skip
         async with db.tenant(TENANT) as connection:
             await append(connection, [entry])
