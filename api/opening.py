@@ -84,6 +84,7 @@ async def open_services(
         metrics=Metrics(),
         origins=origins,
         channels=channels,
+        plugins=found.plugins,
     )
     stack.push_async_callback(services.finish, GRACE_S)
     stack.push_async_callback(end, asyncio.create_task(_chores(services)))

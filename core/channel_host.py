@@ -20,7 +20,7 @@ import msgspec
 import pluggy
 import trio
 
-from core import attachment_fetch, automation, gathering, heap, voice
+from core import attachment_fetch, automation, gathering, heap, plugin_checks, voice
 from core.aio import Bridge, Inbox, open_bridge
 from core.attachments import Filing
 from core.boards import Boards
@@ -200,6 +200,7 @@ class _Host:
                 chores.start_soon(gathering.run, self._parts)
                 chores.start_soon(automation.run, self._parts)
                 chores.start_soon(voice.run, self._parts)
+                chores.start_soon(plugin_checks.run, self._parts.bridge, self._parts.db)
                 chores.start_soon(self._webhooks.run)
                 chores.start_soon(self._show_presence)
                 await stop.wait()

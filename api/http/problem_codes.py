@@ -115,6 +115,7 @@ CODES: dict[str, str] = {
     # Channels
     "no_such_channel": "There is no such account, or it is another tenant's.",
     "no_such_channel_type": "No plugin that is installed brings this channel: see `GET /v1/channel-types`.",
+    "never_checked": "Nobody has asked for a conformance check of this channel yet.",
     "bad_settings": "The channel's settings are wrong: the detail says where.",
     "has_messages": "Messages wait to be sent through it: cancel them or wait.",
     "bad_signature": "The webhook is not from the provider, or too old to be believed.",

@@ -25,6 +25,7 @@ from core.storage import calls as call_store
 from core.storage.blobs import open_blobs
 from core.storage.database import Database
 from core.storage.listing import Page
+from irisx_sdk.loading import Plugin
 
 REMEMBER_TENANT_S = 5.0
 MOST_TENANTS = 1000
@@ -46,6 +47,7 @@ class Services:
         metrics: Metrics,
         origins: Origins,
         channels: Channels,
+        plugins: Sequence[Plugin] = (),
     ) -> None:
         self.settings = settings
         self.secret = secret
@@ -56,6 +58,7 @@ class Services:
         self.metrics = metrics
         self.origins = origins
         self.channels = channels
+        self.plugins = plugins
         self.boards = Boards(database, channels.known)
         self.streams = StreamHub(database, bus, access, metrics)
         self.timeline = Timeline(database)

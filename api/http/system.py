@@ -46,6 +46,8 @@ class Job(Struct):
 
     id: str
     kind: str
+    subject: str
+    """What it is about."""
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     done: int
     total: int | None
@@ -226,6 +228,7 @@ async def get_problem_code(ask: Ask[None]) -> Answer:
     listing=True,
     filters=(
         Filter("kind"),
+        Filter("subject"),
         Filter("state", "word", ("queued", "running", "done", "failed", "cancelled")),
         Filter("created_by"),
     ),

@@ -28,6 +28,7 @@ from api.http.node_actions import node_actions
 from api.http.nodes import nodes
 from api.http.operation import Group, Operation
 from api.http.own_profile import own_profile
+from api.http.plugins import plugins
 from api.http.roles import roles
 from api.http.routing import routing
 from api.http.sending import sending
@@ -53,6 +54,7 @@ GROUPS: tuple[Group, ...] = (
     call_history,
     cdrs,
     channels,
+    plugins,
     inbound,
     contacts,
     contact_details,

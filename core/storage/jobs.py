@@ -23,12 +23,14 @@ END_STATES = ("done", "failed", "cancelled")
 _TIME = '\'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\''
 _DOCUMENT = f"""
     json_build_object(
-        'id', id, 'kind', kind, 'state', state, 'done', done, 'total', total, 'detail', detail, 'result', result,
+        'id', id, 'kind', kind, 'subject', subject, 'state', state, 'done', done, 'total', total, 'detail', detail, 'result', result,
         'error', error, 'cancel_asked', cancel_asked, 'created_by', created_by, 'request_id', request_id,
         'created_at', to_char(created_at, {_TIME}), 'started_at', to_char(started_at, {_TIME}),
         'ended_at', to_char(ended_at, {_TIME})
     )::text"""
-JOBS = Listing("jobs", place="created_us", columns="id kind state created_by created_us", document=_DOCUMENT)
+JOBS = Listing(
+    "jobs", place="created_us", columns="id kind subject state created_by created_us", document=_DOCUMENT
+)
 
 
 async def create_job(
@@ -36,18 +38,21 @@ async def create_job(
     tenant_id: str,
     *,
     kind: str,
+    subject: str = "",
     total: int | None = None,
     created_by: str = "",
     request_id: str = "",
 ) -> str:
-    """Queue a job; its id."""
+    """Queue a job about ``subject``; its id."""
     job_id = new_id("job")
     async with db.tenant(tenant_id) as connection:
         await connection.execute(
-            "insert into jobs (tenant_id, id, kind, total, created_by, request_id) values ($1, $2, $3, $4, $5, $6)",
+            "insert into jobs (tenant_id, id, kind, subject, total, created_by, request_id)"
+            " values ($1, $2, $3, $4, $5, $6, $7)",
             tenant_id,
             job_id,
             kind,
+            subject,
             total,
             created_by,
             request_id,
@@ -65,10 +70,26 @@ async def claim_job(db: Database, kinds: Iterable[str]) -> dict[str, Any] | None
             "update jobs set state = 'running', started_at = now(), beat_at = now() where (tenant_id, id) in ("
             " select tenant_id, id from jobs where state = 'queued' and kind = any($1)"
             " order by created_at limit 1 for update skip locked)"
-            " returning tenant_id, id, kind, created_by, request_id",
+            " returning tenant_id, id, kind, subject, created_by, request_id",
             list(kinds),
         )
     return dict(row) if row else None
+
+
+async def newest_json(
+    db: Database, tenant_id: str, *, kind: str, subject: str, states: Iterable[str] = ()
+) -> bytes | None:
+    """The newest job about something, in any or one of these states; None when there is none."""
+    async with db.reader(tenant_id) as connection:
+        found = await connection.fetchval(
+            f"select {_DOCUMENT} from jobs where tenant_id = $1 and kind = $2 and subject = $3"  # noqa: S608
+            " and (cardinality($4::text[]) = 0 or state = any($4)) order by created_us desc, id desc limit 1",
+            tenant_id,
+            kind,
+            subject,
+            list(states),
+        )
+    return None if found is None else str(found).encode()
 
 
 async def progress(
