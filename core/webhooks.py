@@ -24,6 +24,7 @@ from core.errors import IrisxError, PeerError
 from core.logs import get_logger
 from core.model import webhooks as model
 from core.model.webhooks import Attempt
+from core.storage import webhook_results as results
 from core.storage import webhook_work as work
 from core.storage.webhook_work import Job
 from core.storage.webhooks import open_secrets
@@ -46,7 +47,7 @@ LOOK_S = 0.2
 """How often an idle process looks for work."""
 PRUNE_S = 600.0
 MOST_PRUNINGS = 100
-"""Steps of `work.PRUNED` deliveries that are forgotten at one time."""
+"""Steps of `results.PRUNED` deliveries that are forgotten at one time."""
 LET_GO_S = 2.0
 MOST_SECRETS = 1000
 """Endpoints whose secrets are remembered, opened: opening takes a while."""
@@ -116,7 +117,7 @@ class Webhooks:
             then = model.after(attempt, tries=job.tries + 1, jitter=random.uniform(0.8, 1.2))
             async with self._store:
                 await self._parts.bridge.run(
-                    work.finish, self._parts.db, job, self._parts.name, attempt, then
+                    results.finish, self._parts.db, job, self._parts.name, attempt, then
                 )
         except IrisxError as exc:
             # The claim runs out, and somebody tries again.
@@ -168,7 +169,7 @@ class Webhooks:
             await trio.sleep(PRUNE_S * random.uniform(0.5, 1.0))
             try:
                 for _ in range(MOST_PRUNINGS):
-                    if await self._parts.bridge.run(work.prune, self._parts.db) < work.PRUNED:
+                    if await self._parts.bridge.run(results.prune, self._parts.db) < results.PRUNED:
                         break
                     await trio.sleep(1.0)
             except PeerError as exc:
@@ -180,7 +181,7 @@ class Webhooks:
             return
         with trio.CancelScope(shield=True), trio.move_on_after(LET_GO_S):
             try:
-                await self._parts.bridge.run(work.let_go, self._parts.db, jobs, self._parts.name)
+                await self._parts.bridge.run(results.let_go, self._parts.db, jobs, self._parts.name)
             except PeerError as exc:
                 LOG.info("claims run out by themselves", error=exc.code)
 

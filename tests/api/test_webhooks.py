@@ -7,6 +7,7 @@ import pytest
 from core.access.roles import BUILT_IN, EVERYTHING
 from core.ids import new_id
 from core.model.webhooks import After, Attempt, headers, is_genuine, payload
+from core.storage import webhook_results
 from core.storage import webhook_work as work
 from core.storage.webhook_work import Job
 from tests.api.conftest import Connect
@@ -130,7 +131,9 @@ async def test_what_is_delivered_is_what_the_page_shows_and_its_signature_can_be
             at_us=1_800_000_000_000_000, took_ms=12, status=500, excerpt="no", timestamp=1_800_000_000,
             signature=signed["webhook-signature"],
         )  # fmt: skip
-        await work.finish(api.database, job, "host", attempt, After("failed", reason="it answered 500"))
+        await webhook_results.finish(
+            api.database, job, "host", attempt, After("failed", reason="it answered 500")
+        )
         (row,) = (await ours.ask("GET", f"{path}/deliveries?state[eq]=failed"))["data"]
         assert (row["id"], row["type"], row["kind"], row["reason"]) == (
             job.id, "webhook.tested", "test", "it answered 500",

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.channel_host import run
 from core.config import Settings
+from core.storage import webhook_results as results
 from core.storage import webhook_work as work
 
 
@@ -36,7 +37,7 @@ def main(step: str) -> None:
 
     work.take = taken
     if step == "delivered":
-        work.finish = finish
+        results.finish = finish
     run(Settings.from_env(), {})
 
 
