@@ -25,7 +25,6 @@ import uvloop
 
 from bench.report import Figure, arguments, report
 from bench.stack import Stack
-from core.channel_tools import POOL
 from core.clock import now_us
 from core.outbox import AT_ONCE
 from core.storage import outbox
@@ -38,6 +37,8 @@ WANTED = 500.0
 """Sends a second, to reach."""
 LATENCY_S = 0.05
 PEOPLE = 200
+POOL = 4
+"""Connections of one bare client: httpcore looks at each for every other one."""
 TENANT = "tnt_main"
 
 
@@ -179,7 +180,7 @@ async def _bare(port: int, seconds: float) -> float:
             answer = await client.post(url, data=form, auth=("AC1", "hush"))
             done += answer.status_code == 201
 
-    # (many connections in one client would measure httpcore's bookkeeping: see core.channel_tools)
+    # (many connections in one client would measure the bookkeeping of its pool)
     limits = httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL)
     clients = [httpx.AsyncClient(limits=limits, timeout=10, trust_env=False) for _ in range(AT_ONCE // POOL)]
     began = time.monotonic()

@@ -8,13 +8,12 @@ reached.
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
 import msgspec
 import trio
@@ -24,6 +23,7 @@ from core.aio import Bridge
 from core.attachments import Links
 from core.clock import now_us
 from core.errors import NotFound, PeerError
+from core.http_client import Transport
 from core.storage import channels, sending
 from core.storage.blobs import Blobs
 from core.storage.database import Database
@@ -36,8 +36,6 @@ ANSWER_S = 15.0
 """Until the next bytes of an answer; a whole sending has `core.outbox.SEND_S`. A channel that polls says its own."""
 CONNECTIONS = 64
 """To the provider of one account; what is under way together (`core.outbox.AT_ONCE`), and polls."""
-POOL = 4
-"""Connections of one pool."""
 MOST_ADDRESSES = 4
 """Of one name, that are tried one after the other."""
 
@@ -85,116 +83,12 @@ async def addresses_of(host: str, port: int, *, local: bool, networks: Iterable[
     return allowed[:MOST_ADDRESSES]
 
 
-class UnknownName(httpcore.ConnectError):
+class UnknownName(httpx.ConnectError):
     """No such host."""
 
 
-class _Backend(httpcore.AsyncNetworkBackend):
-    """Connections of one client. (TLS still checks the certificate against the name, not the address.)"""
-
-    def __init__(self, local: bool, networks: Sequence[Network]) -> None:
-        self._local = local
-        self._networks = networks
-        self._inner = httpcore.TrioBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        limit = CONNECT_S if timeout is None else timeout
-        try:
-            with trio.fail_after(limit):
-                addresses = await addresses_of(host, port, local=self._local, networks=self._networks)
-        except trio.TooSlowError:
-            raise httpcore.ConnectTimeout("its name was not resolved in time") from None
-        except OSError:
-            raise UnknownName("its name is not known") from None
-        failed: Exception = httpcore.ConnectError("no address")
-        for address in addresses:
-            try:
-                return await self._inner.connect_tcp(
-                    address, port, limit / len(addresses), local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
-                failed = exc
-        raise failed
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
-
-
-class _Counted:
-    """An answer's bytes, after which its pool has one request less."""
-
-    def __init__(self, stream: Any, ended: Callable[[], None]) -> None:
-        self._stream = stream
-        self._ended: Callable[[], None] | None = ended
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        found: AsyncIterator[bytes] = self._stream.__aiter__()
-        return found
-
-    async def aclose(self) -> None:
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            ended()
-        await self._stream.aclose()
-
-
-class _Pools:
-    """Connections in small pools; a request goes to the one that has the fewest.
-
-    httpcore looks at every connection of a pool once for each of them, at each request and each answer: with 64 in one
-    pool that took 7 ms of CPU a request. It also closes an idle connection while there are more
-    than it may keep, idle or not, so all may be kept.
-    """
-
-    def __init__(self, context: ssl.SSLContext, backend: _Backend, connections: int) -> None:
-        count = -(-connections // POOL)
-        self._pools = [
-            httpcore.AsyncConnectionPool(
-                ssl_context=context,
-                max_connections=-(-connections // count),
-                max_keepalive_connections=-(-connections // count),
-                keepalive_expiry=30.0,
-                network_backend=backend,
-            )
-            for _ in range(count)
-        ]
-        self._busy = [0] * count
-
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        place = self._busy.index(min(self._busy))
-        self._busy[place] += 1
-
-        def ended() -> None:
-            self._busy[place] -= 1
-
-        try:
-            response = await self._pools[place].handle_async_request(request)
-        except BaseException:
-            ended()
-            raise
-        response.stream = _Counted(response.stream, ended)
-        return response
-
-    async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-
-class CheckedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own, over `_Backend`: httpx has no argument for it."""
+class CheckedTransport(Transport):
+    """HTTP to addresses that were looked at. (TLS still checks the certificate against the name, not the address.)"""
 
     def __init__(
         self,
@@ -204,14 +98,31 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
         networks: Sequence[Network] = (),
         connections: int = CONNECTIONS,
     ) -> None:
-        super().__init__(verify=context, trust_env=False)
-        self._pool = _Pools(context, _Backend(local, networks), connections)  # type: ignore[assignment]
+        super().__init__(context, self._to_checked, connections=connections)
+        self._local = local
+        self._networks = networks
+
+    async def _to_checked(self, host: str, port: int) -> trio.SocketStream:
+        try:
+            addresses = await addresses_of(host, port, local=self._local, networks=self._networks)
+        except OSError:
+            raise UnknownName("its name is not known") from None
+        failed: OSError = OSError("no address")
+        for address in addresses:
+            try:
+                with trio.fail_after(CONNECT_S / len(addresses)):
+                    return await trio.open_tcp_stream(address, port)
+            except trio.TooSlowError:
+                failed = TimeoutError("it does not answer")
+            except OSError as exc:
+                failed = exc
+        raise failed
 
 
 class LeanClient(httpx.AsyncClient):
     """httpx's client without what none of ours has: redirects, cookies, hooks, the time that an answer took.
 
-    Two thirds of the CPU that a sending costs are the HTTP client's; this leaves out a quarter of that.
+    What is left is a request and an answer: see `core.http_client` for the other half of it.
     """
 
     async def send(

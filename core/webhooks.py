@@ -205,7 +205,7 @@ async def post(
                     async for piece in answer.aiter_raw(model.EXCERPT_BYTES):
                         excerpt += piece
                         if len(excerpt) >= model.EXCERPT_BYTES:
-                            # (leaving the loop instead would leave httpcore's generators to the garbage collector)
+                            # (leaving the loop instead would leave generators to the garbage collector)
                             await answer.extensions["network_stream"].aclose()
     except Misconfigured:
         error = "private_address"
