@@ -388,7 +388,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       ].map(([name, kind, state, detail]) => ({ name, kind, state, detail, id: '' }))
     })],
     ['GET', '/v1/status/incidents', () => ({ data: [{ id: 'inc_01', component: 'lon-2', severity: 'degraded', summary: 'lon-2 was out of reach', cause: 'The second controller took over; no call was lost.', started_at: new Date(Date.now() - 5e7).toISOString(), seen_at: '', ended_at: new Date(Date.now() - 5e7 + 9000).toISOString() }], has_more: false, next_cursor: null })]
-  ].map(([method, path, handler, open]) => ({ method, pattern: new RegExp(`^${path.replace(/:\w+/g, '([\\w-]+)')}$`), handler, open }));
+  ].map(([method, path, handler, open]) => ({ method, pattern: new RegExp(`^${path.replace(/:\w+/g, '([\\w.-]+)')}$`), handler, open }));
 
   function cdrOf(call) {
     return {

@@ -20,6 +20,10 @@ export const KINDS = [
   ['slack', 'Slack', 'user', { sends: ['text', 'media'], max_text: 12_000 }]
 ].map(([type, title, address, more]) => ({ type, title, address, capabilities: { ...CAPABLE, ...more }, settings: settings(type === 'slack' ? { socket: { type: 'boolean', description: 'Hold a connection instead of taking webhooks', default: false }, mode: { enum: ['classic', 'granular'], description: 'Which kind of app it is', default: 'granular' } } : {}) }));
 
+// What a channel promises, with what was seen; the second does not hold for Slack, the last does not apply to anybody.
+const PROMISES = [['what a customer writes arrives as written', ''], ['a forged webhook is refused', 'checked with token'], ['files arrive', '3 at once, one of 1 MB'], ['an old webhook is refused when it is signed with its time', 'the provider signs no time']];
+const report = (type) => ({ channel: type, title: type, seed: 0, checks: PROMISES.map(([name, why], n) => (n === 1 && type === 'slack' ? { name, held: false, why: 'POST /inbound with the signature cut by one character was accepted' } : { name, held: n === 3 ? null : true, why })) });
+
 const PEOPLE = [
   ['Maria Lopez', 'phone', '+442079460018'], ['Ben Okafor', 'phone', '+12025550143'], ['', 'phone', '+493012345678'], ['Léa Martin', 'email', 'lea@customer.example'],
   ['Jun Tanaka', 'user', '1001'], ['Kim Lind', 'user', 'U0KIM'], ['Ada Mill', 'email', 'ada@mill.example'], ['Sam Mill', 'phone', '+447700900123']
@@ -37,6 +41,11 @@ export class Talks {
     this.talks = new Map();
     this.messages = new Map();
     this.attempts = [];
+    this.plugins = [['channels', 'irisx', '0.1.0', KINDS.slice(0, 4).map((one) => one.type), ''], ['slack', 'irisx-slack', '2.3.1', ['slack'], ''], ['fax', 'irisx-fax', '0.4.0', [], "ModuleNotFoundError: No module named 'spandsp'"]].map(([name, distribution, version, channels, problem]) => ({ name, distribution, version, channels, problem }));
+    // Twilio was checked three hours ago. `looks` counts how often somebody looked.
+    this.jobs = new Map();
+    this.looks = 0;
+    this.endCheck(this.beginCheck('sms.twilio', Date.now() - 108e5), 'done', Date.now() - 108e5);
     this.reads = 0;
     for (let n = 0; n < 14; n++) this.begin(n, US() - (n + 1) * 420e6);
     const [first, second, third, fourth] = [...this.talks.values()];
@@ -62,6 +71,17 @@ export class Talks {
     Object.assign(all[6], { state: 'resolved', resolved_us: US() - 100e6, waiting_since_us: 0, assignee: 'usr_01' });
   }
 
+  beginCheck(type, at = Date.now()) {
+    const job = { id: this.platform.id('job'), kind: 'plugin.check', subject: type, state: 'queued', done: 0, total: null, detail: '', result: null, error: null, cancel_asked: false, created_by: 'usr_01', request_id: '', created_at: new Date(at).toISOString(), started_at: null, ended_at: null };
+    this.jobs.set(type, job);
+    return job;
+  }
+  runCheck(job) {
+    Object.assign(job, { state: 'running', started_at: new Date().toISOString() });
+  }
+  endCheck(job, state = 'done', at = Date.now()) {
+    Object.assign(job, { state, ended_at: new Date(at).toISOString(), ...(state === 'done' ? { result: report(job.subject) } : { error: { code: 'check_failed', detail: 'it did not end within 300 s' } }) });
+  }
   candidates() {
     return [
       { carrier_id: 'car_00', p: 0.973, cost: 0.0612, tau_s: 4.2, index: 0.0629, prefix: '49' }, { carrier_id: 'car_01', p: 0.81, cost: 0.0587, tau_s: 31, index: 0.0725, prefix: '49' },
@@ -128,6 +148,16 @@ export class Talks {
     const cursored = (list, query) => page(list, query);
     return [
       ['GET', '/v1/channel-types', (_, { query }) => page(KINDS.map((one) => ({ ...one, id: one.type })), query)],
+      ['GET', '/v1/plugins', (_, { query }) => page(this.plugins.map((one) => ({ ...one, id: `${one.distribution}:${one.name}` })), query)],
+      ['GET', '/v1/channel-types/:type/conformance', ([type]) => {
+        this.looks += 1;
+        if (!this.jobs.has(type)) throw new Refusal(404, 'never_checked', `${type} was never checked`);
+        return this.jobs.get(type);
+      }],
+      ['POST', '/v1/channel-types/:type/conformance', ([type]) => {
+        const job = this.jobs.get(type);
+        return job && !job.ended_at ? job : this.beginCheck(type);
+      }],
       ['GET', '/v1/channels', (_, { query }) => page(this.accounts, query)],
       ['POST', '/v1/channels', (_, { body }) => {
         if (!body.settings?.account) throw new Refusal(400, 'invalid_request', 'settings.account: is required', [{ pointer: '/settings/account', code: 'missing', detail: 'is required' }]);

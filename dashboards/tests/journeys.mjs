@@ -744,6 +744,49 @@ export const JOURNEYS = {
     assert.equal(talks.accounts.find((one) => one.id === 'chn_02').state, 'disabled');
   },
 
+  'a channel is checked, what it does not keep is said with its reason, and nothing is asked once one has left': async ({ person, page, fake }) => {
+    const { talks } = fake.platform;
+    const row = (type) => `tbody[data-type="${type}"]`;
+    const stands = (type, words) => until(async () => (await person.text(row(type))).includes(words), `${words} at ${type}`);
+    await person.comesBack('/admin/channels?tab=types');
+    await person.sees("No module named 'spandsp'");
+    await stands('sms.twilio', 'Plugin irisx 0.1.0');
+    await stands('sms.twilio', '3 hold, 1 does not apply');
+    await stands('sms.twilio', '3 h ago');
+    await stands('slack', 'Plugin irisx-slack 2.3.1');
+    await stands('slack', 'Never checked');
+    await page.focus(`${row('slack')} .told button`);
+    await person.presses('Enter');
+    await stands('slack', 'Waits for its turn');
+    assert.match(await person.focused(), /^Check\s+Slack$/);
+    talks.runCheck(talks.jobs.get('slack'));
+    await stands('slack', 'Being checked');
+    talks.endCheck(talks.jobs.get('slack'));
+    await stands('slack', '1 of 4 promises does not hold');
+    await stands('slack', 'cut by one character was accepted');
+    // The same by its name; a check that could not be made is no verdict.
+    await page.keyboard.down('Control');
+    await person.presses('k');
+    await page.keyboard.up('Control');
+    await page.waitForSelector('[role=dialog] input');
+    await page.keyboard.type('check telegram');
+    await until(async () => (await person.text('[role=dialog]')).includes('Check Telegram'), 'the action');
+    await person.presses('Enter');
+    await stands('telegram', 'Waits for its turn');
+    talks.endCheck(talks.jobs.get('telegram'), 'failed');
+    await stands('telegram', 'it did not end within 300 s');
+    await person.clicks('Check', row('whatsapp'));
+    await stands('whatsapp', 'Waits for its turn');
+    const looked = talks.looks;
+    await until(() => talks.looks > looked, 'somebody to look after the check');
+    await person.clicks('Accounts', '[role=tablist]');
+    await page.waitForSelector('tr[data-channel]');
+    await sleep(300);
+    const left = talks.looks;
+    await sleep(4500);
+    assert.equal(talks.looks, left, 'the page still asks after it was left');
+  },
+
   'conversations are found by filters, given to others together, and given back': async ({ person, page, fake }) => {
     const { talks } = fake.platform;
     await person.comesBack('/admin/conversations');
@@ -883,6 +926,8 @@ export const JOURNEYS = {
     await person.axe('/login');
     await person.comesBack('/admin');
     await person.marked('live');
+    const { talks } = fake.platform;
+    talks.endCheck(talks.beginCheck('slack'));
     const call = [...fake.platform.calls.values()].findLast((entry) => entry.state === 'bridged');
     const paths = [...PAGES, `/admin/calls?call=${call.id}`, `/admin/calls/${call.id}`, `/admin/calls/${call.id}?tab=ladder`, `/admin/calls/${call.id}?tab=raw`, '/admin/nodes?node=node_00', '/admin/calls/call_none', `/inbox?tab=all&conversation=${[...fake.platform.talks.talks.keys()][0]}`, '/admin/channels?channel=chn_02', '/admin/channels?add=slack', `/admin/webhooks?webhook=${[...fake.platform.webhooks.hooks.keys()][1]}`, '/nowhere'];
     // Structure is the same in both themes: each page is looked at once, then for its colours in the dark. Firefox
@@ -905,6 +950,14 @@ export const JOURNEYS = {
       await sleep(path === '/admin' ? 2500 : 250);
       await look(path);
     }
+    // On a phone tables fold and panes become sheets: other structures.
+    await page.setViewport({ width: 390, height: 844 });
+    for (const path of light ? ['/inbox', '/admin/channels', '/admin/channels?tab=types'] : []) {
+      await person.goes(path);
+      await sleep(250);
+      await look(`${path} on a phone`);
+    }
+    await page.setViewport({ width: 1440, height: 900 });
     await person.goes('/admin/calls');
     await person.marked('live');
     for (const [key, what] of [['c', 'the dialog for a call'], ['?', 'the shortcuts']]) {
