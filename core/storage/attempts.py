@@ -276,7 +276,8 @@ async def sent(db: Database, tenant_id: str, dones: Sequence[Done], *, channel_i
             " segments = w.segments, channel_id = $4, code = case when m.state in ('queued', 'unknown') then '' else m.code"
             " end, reason = case when m.state in ('queued', 'unknown') then '' else m.reason end, version = m.version + 1"
             " from unnest($2::text[], $5::text[], $6::text[], $7::int[]) w (id, state, provider_id, segments)"
-            " where m.tenant_id = $1 and m.id = w.id and m.provider_id = ''"
+            # (the array beside the join: their rows are found by the key, not among all of a tenant's)
+            " where m.tenant_id = $1 and m.id = w.id and m.id = any($2::text[]) and m.provider_id = ''"
             " returning m.id, m.conversation_id, m.state, m.version",
             tenant_id,
             ids,
@@ -300,7 +301,7 @@ async def sent(db: Database, tenant_id: str, dones: Sequence[Done], *, channel_i
         await _learn_context(connection, tenant_id, of, moved, channel_id)
         await connection.execute(
             "update attempts a set ended_us = $4, outcome = 'sent' from unnest($2::text[], $3::int[]) w (id, number)"
-            " where a.tenant_id = $1 and a.message_id = w.id and a.number = w.number",
+            " where a.tenant_id = $1 and a.message_id = w.id and a.message_id = any($2::text[]) and a.number = w.number",
             tenant_id,
             ids,
             [of[one].number for one in ids],

@@ -45,7 +45,7 @@ select m.id, m.recipient, m.content, m.reply_to, o.purpose,
 from outbox o
 join messages m on m.tenant_id = o.tenant_id and m.id = o.message_id
 join conversations c on c.tenant_id = m.tenant_id and c.id = m.conversation_id
-where o.tenant_id = $1 and o.message_id = any($2)
+where o.tenant_id = $1 and o.message_id = any($2) and m.tenant_id = $1 and m.id = any($2)
 """
 _SAID = """
     (select coalesce(json_agg(json_build_object('scope', s.scope, 'source', s.source, 'created_us', s.created_us)), '[]')
@@ -63,7 +63,8 @@ join messages m on m.tenant_id = o.tenant_id and m.id = o.message_id
 left join contacts p on p.tenant_id = m.tenant_id and p.id = m.contact_id
 cross join lateral (select m.recipient ->> 'kind' as kind, case when m.recipient ->> 'kind' = 'email'
     then lower(m.recipient ->> 'value') else m.recipient ->> 'value' end as value) w
-where o.tenant_id = $1 and o.message_id = any($2) and o.claimed_by = $3 and not o.calling
+where o.tenant_id = $1 and o.message_id = any($2) and m.tenant_id = $1 and m.id = any($2)
+    and o.claimed_by = $3 and not o.calling
 order by o.message_id for update of o
 """  # noqa: S608 - our own words
 _ASKED = f"""
