@@ -5,8 +5,8 @@ VENV := .venv/bin
 ARGS ?=
 # What `make test` hands to pytest: make test PYTEST="tests/model -k hold"; -n 0 runs one test at a time
 PYTEST ?=
-# Two at a time, a file each: half of the tests wait more than they compute.
-WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Three at a time, a file each: half of the tests wait more than they compute.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
