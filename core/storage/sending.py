@@ -42,11 +42,13 @@ select m.id, m.recipient, m.content, m.reply_to, o.purpose,
     (select coalesce(json_agg(json_build_object('name', a.name, 'media_type', a.media_type, 'size', a.size, 'id', a.id)
         order by a.part, a.id), '[]')
        from attachments a where a.tenant_id = m.tenant_id and a.message_id = m.id and a.state = 'ready') as files
-from outbox o
-join messages m on m.tenant_id = o.tenant_id and m.id = o.message_id
-join conversations c on c.tenant_id = m.tenant_id and c.id = m.conversation_id
-where o.tenant_id = $1 and o.message_id = any($2) and m.tenant_id = $1 and m.id = any($2)
+from outbox o,
+    lateral (select * from messages x where x.tenant_id = $1 and x.id = o.message_id limit 1) m,
+    lateral (select * from conversations x where x.tenant_id = $1 and x.id = m.conversation_id limit 1) c
+where o.tenant_id = $1 and o.message_id = any($2)
 """
+# (A planner that has no numbers yet may begin such joins with all conversations of a tenant: 190 ms instead of one. Each row
+# is fetched by its key, whatever it thinks.)
 _SAID = """
     (select coalesce(json_agg(json_build_object('scope', s.scope, 'source', s.source, 'created_us', s.created_us)), '[]')
        from suppressions s where s.tenant_id = $1 and s.removed_us = 0 and s.kind = w.kind and s.value = w.value)
@@ -59,11 +61,11 @@ _SAID = """
 _FACTS = f"""
 select o.message_id, o.attempts, o.purpose, o.confirms_opt_out, m.contact_id, p.timezone, {_SAID}
 from outbox o
-join messages m on m.tenant_id = o.tenant_id and m.id = o.message_id
-left join contacts p on p.tenant_id = m.tenant_id and p.id = m.contact_id
+cross join lateral (select * from messages x where x.tenant_id = $1 and x.id = o.message_id limit 1) m
+left join lateral (select * from contacts x where x.tenant_id = $1 and x.id = m.contact_id limit 1) p on true
 cross join lateral (select m.recipient ->> 'kind' as kind, case when m.recipient ->> 'kind' = 'email'
     then lower(m.recipient ->> 'value') else m.recipient ->> 'value' end as value) w
-where o.tenant_id = $1 and o.message_id = any($2) and m.tenant_id = $1 and m.id = any($2)
+where o.tenant_id = $1 and o.message_id = any($2)
     and o.claimed_by = $3 and not o.calling
 order by o.message_id for update of o
 """  # noqa: S608 - our own words

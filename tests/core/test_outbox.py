@@ -330,7 +330,8 @@ async def test_an_account_is_given_no_more_a_second_than_its_limit(database_url:
         sender = office.sender(Post(note))
         # (without Redis a process takes half of the limit: ten a second, of which the first ten may go at once)
         sender._pace, sender._per_second = Pace(Away()), 20.0
+        began = trio.current_time()
         office.nursery.start_soon(sender.run)
         for message in messages:
             await office.becomes(message, "sent")
-    assert times[11] - times[0] >= 0.15 and len(times) == 12
+    assert times[11] - began >= 0.15 and len(times) == 12
