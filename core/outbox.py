@@ -214,7 +214,7 @@ class Sender:
             if drawn is None:
                 await store.release(self._db, claimed, self._owner)
                 return []
-            first_s, step_s = drawn, 1 / rate
+            first_s, step_s = drawn.first_s, drawn.each_s
         found = await letters.read_letters(
             self._db, claimed[0].tenant_id, [one.message_id for one in claimed]
         )

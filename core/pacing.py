@@ -8,6 +8,7 @@ asyncio.
 
 from typing import Any
 
+from msgspec import Struct
 from redis.exceptions import RedisError
 
 from core.clock import monotonic
@@ -44,6 +45,13 @@ return 1
 """
 
 
+class Turn(Struct, frozen=True):
+    """When things may go, in seconds from now."""
+
+    first_s: float
+    each_s: float
+
+
 class Pace:
     """The buckets of a process."""
 
@@ -52,8 +60,8 @@ class Pace:
         self._local: dict[str, float] = {}
         self._away_until = 0.0
 
-    async def draw(self, name: str, per_second: float, count: int = 1, *, most_s: float) -> float | None:
-        """Take ``count`` from a bucket: in how many seconds the first of them may go; the others follow at the rate.
+    async def draw(self, name: str, per_second: float, count: int = 1, *, most_s: float) -> Turn | None:
+        """Take ``count`` from a bucket: when the first of them may go, and how far behind each other the rest follow.
 
         Below zero: it could have gone so long ago, and as many of them may go at once. None, and nothing is taken, when
         the first would be later than in ``most_s``. Raises nothing.
@@ -68,7 +76,7 @@ class Pace:
                 LOG.warning("limits are kept without Redis", error=type(exc).__name__)
                 self._away_until = monotonic() + AWAY_S
             else:
-                return wait_us / 1e6 if taken else None
+                return Turn(wait_us / 1e6, each_us / 1e6) if taken else None
         return self._draw_here(name, each_us / 1e6 / LOCAL_SHARE, count, most_s)
 
     async def push(self, name: str, seconds: float) -> None:
@@ -80,7 +88,7 @@ class Pace:
         except (RedisError, OSError):
             self._away_until = monotonic() + AWAY_S
 
-    def _draw_here(self, name: str, each_s: float, count: int, most_s: float) -> float | None:
+    def _draw_here(self, name: str, each_s: float, count: int, most_s: float) -> Turn | None:
         now = monotonic()
         start = max(self._local.get(name, 0.0), now - BURST_S)
         if start - now > most_s:
@@ -88,4 +96,4 @@ class Pace:
         if len(self._local) > 10_000:
             self._local = {key: full for key, full in self._local.items() if full > now}
         self._local[name] = start + each_s * count
-        return start - now
+        return Turn(start - now, each_s)

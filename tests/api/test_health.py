@@ -252,7 +252,13 @@ async def test_messages_out_and_webhooks_are_described_in_words_to_whom_they_bel
         key, operator = await api.key(tenant_id=tenant), await api.operator_key()
         assert await component(api, key, "Webhooks") is None  # what nobody uses is no news
         hook, _ = await webhooks.create_webhook(
-            api.database, tenant, secret=SECRET, name="Ours", url="https://203.0.114.9/", types=["*"], at_once=1
+            api.database,
+            tenant,
+            secret=SECRET,
+            name="Ours",
+            url="https://203.0.114.9/",
+            types=["*"],
+            at_once=1,
         )
         account = await channels.create_channel(
             api.database, tenant, secret=SECRET, type="sms.twilio", name="Ours", settings={}, hidden=()
@@ -267,7 +273,10 @@ async def test_messages_out_and_webhooks_are_described_in_words_to_whom_they_bel
             )
             await conn.execute("update channels set state = 'misconfigured' where id = $1", account.id)
         said = await component(api, key, "Webhooks")
-        assert (said["state"], said["detail"]) == ("attention", "1 endpoint, 1 failing, the longest for 60 min.")
+        assert (said["state"], said["detail"]) == (
+            "attention",
+            "1 endpoint, 1 failing, the longest for 60 min.",
+        )
         said = await component(api, key, "Messages out")
         assert (said["state"], said["detail"]) == (
             "attention", "0 accounts, 1 misconfigured, nothing waits to be sent.",

@@ -245,7 +245,17 @@ def test_doctor_finds_the_running_system_in_order(
     found = irisx("doctor", "--state-dir", str(running.state_dir))
     assert [one for one in found if one["level"] == "bad"] == []
     areas = {one["area"] for one in found}
-    assert {"versions", "disk", "clock", "api", "database", "bus", "messages", "objects", "switch simulator"} <= areas
+    assert {
+        "versions",
+        "disk",
+        "clock",
+        "api",
+        "database",
+        "bus",
+        "messages",
+        "objects",
+        "switch simulator",
+    } <= areas
     assert all(one.get("remedy") for one in found if one["level"] != "good")
 
 

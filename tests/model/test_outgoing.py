@@ -12,7 +12,9 @@ def facts(**given: float) -> OutgoingFacts:
 
 
 def test_nothing_that_waits_is_good_news() -> None:
-    assert outgoing.messages(facts(accounts=2)) == outgoing.Said("good", "2 accounts, nothing waits to be sent.")
+    assert outgoing.messages(facts(accounts=2)) == outgoing.Said(
+        "good", "2 accounts, nothing waits to be sent."
+    )
     assert not outgoing.needs_host(facts())
     assert outgoing.needs_host(facts(endpoints=1))
 
@@ -27,7 +29,10 @@ def test_a_message_that_waits_for_a_minute_wants_attention(waited: float, level:
 @pytest.mark.parametrize(("failed", "level"), [(899, "good"), (901, "attention")])
 def test_an_endpoint_that_fails_for_a_quarter_of_an_hour_wants_attention(failed: float, level: str) -> None:
     said = outgoing.endpoints(facts(endpoints=1, failing=1, failing_s=failed))
-    assert (said.level, said.text) == (level, f"1 endpoint, 1 failing, the longest for {int(failed // 60)} min.")
+    assert (said.level, said.text) == (
+        level,
+        f"1 endpoint, 1 failing, the longest for {int(failed // 60)} min.",
+    )
 
 
 def test_one_that_was_switched_off_wants_attention_until_somebody_looks() -> None:

@@ -65,7 +65,9 @@ def test_fake_providers_play_beside_real_parts_only_when_asked_and_not_when_unwa
     assert "fakes" not in names(made(tmp_path, real))
     assert "fakes" not in names(made(tmp_path, Settings(), fakes=False))
     assert "fakes" not in names(made(tmp_path, Settings(public_url="https://irisx.example")))
-    assert made(tmp_path, Settings(public_url="https://irisx.example"), fakes=True).settings.reaches_this_machine
+    assert made(
+        tmp_path, Settings(public_url="https://irisx.example"), fakes=True
+    ).settings.reaches_this_machine
 
 
 def test_the_fake_providers_are_where_they_were(tmp_path: Path) -> None:
