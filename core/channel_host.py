@@ -25,7 +25,7 @@ from core.aio import Bridge, Inbox, open_bridge
 from core.attachments import Filing
 from core.boards import Boards
 from core.bus import HOSTS, Bus
-from core.channel_account import ConnectedAccount, Parts
+from core.channel_account import ConnectedAccount, Parts, Pause
 from core.clock import now_us
 from core.config import Settings
 from core.conversations import Intake
@@ -174,6 +174,19 @@ async def _patiently(act: Callable[[], Awaitable[T]], stop: trio.Event) -> T | N
     return None
 
 
+async def again_and_again(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Keep a worker at it: a bug of one must neither end the host nor be met without a pause, or in silence."""
+    pause = Pause()
+    while True:
+        began = trio.current_time()
+        try:
+            await work()
+            return
+        except Exception:
+            LOG.exception("a worker failed and begins again", worker=name)
+        await trio.sleep(pause.seconds(trio.current_time() - began))
+
+
 class _Host:
     """The accounts that are served here, each with its tasks."""
 
@@ -196,12 +209,8 @@ class _Host:
                 chores.start_soon(self._hear_rings)
                 chores.start_soon(self._sweep)
                 chores.start_soon(self._wake_snoozed)
-                chores.start_soon(attachment_fetch.run, self._parts)
-                chores.start_soon(gathering.run, self._parts)
-                chores.start_soon(automation.run, self._parts)
-                chores.start_soon(voice.run, self._parts)
-                chores.start_soon(plugin_checks.run, self._parts.bridge, self._parts.db)
-                chores.start_soon(self._webhooks.run)
+                for name, work in self._workers().items():
+                    chores.start_soon(again_and_again, name, work)
                 chores.start_soon(self._show_presence)
                 await stop.wait()
                 chores.cancel_scope.cancel()
@@ -209,6 +218,18 @@ class _Host:
             for served in self._served.values():
                 served.stop()
             accounts.cancel_scope.deadline = trio.current_time() + GRACE_S
+
+    def _workers(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What is done here besides sending and listening: none of it may hold up the others."""
+        parts = self._parts
+        return {
+            "attachments": partial(attachment_fetch.run, parts),
+            "gathering": partial(gathering.run, parts),
+            "automation": partial(automation.run, parts),
+            "voice": partial(voice.run, parts),
+            "plugin_checks": partial(plugin_checks.run, parts.bridge, parts.db),
+            "webhooks": self._webhooks.run,
+        }
 
     async def _follow_store(self, accounts: trio.Nursery) -> None:
         while True:

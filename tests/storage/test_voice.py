@@ -210,3 +210,17 @@ def test_the_contact_is_the_end_that_is_a_number(
 )
 def test_what_is_no_number_is_nobody(said: str) -> None:
     assert e164(said, "DE") == ""
+
+
+@pytest.mark.parametrize("data", [b"{}", b'{"call": 7}', b'{"call": null}', b'{"call": {"id": 1}}'])
+async def test_an_entry_without_a_call_keeps_no_other_from_being_read(database_url: str, data: bytes) -> None:
+    async with await Database.open(database_url) as db:
+        tenant = new_id("tnt")
+        async with db.tenant(tenant) as connection:
+            odd = NewEntry(
+                tenant_id=tenant, type="call.created", resource="call_odd", occurred_us=NOW, data=data
+            )
+            await append(connection, [odd])
+        await happened(db, tenant, ("call.created", ringing(tenant)))
+        await follow(db, tenant)
+        assert (await message(db, tenant))["state"] == "ringing"
