@@ -132,6 +132,28 @@ const frameGaps = (page, ms) =>
 
 const live = (id) => `tr[data-call="${id}"]`;
 
+/**
+ * Where browsers differ: streams, storage, locks, keyboard, frames, painting. These run in all of them. The others say what a
+ * page does and run in Chromium; with IRISX_ALL_JOURNEYS=1 every journey runs in every browser.
+ */
+export const EVERYWHERE = [
+  'signing in leads',
+  'fifty changes a second',
+  'rows never move',
+  'filters are text',
+  'a call is placed once',
+  'after a cut the page',
+  'tabs renew the session',
+  'everything is reached by keyboard',
+  'a key\u2019s secret',
+  'an answer is shown at once',
+  'whatever is cut, the inbox',
+  'what is written survives',
+  'a stranger’s mail',
+  'on a phone nothing',
+  'no page has an accessibility'
+];
+
 export const JOURNEYS = {
   ...webhookJourneys(until),
 

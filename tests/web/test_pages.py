@@ -39,6 +39,24 @@ def journeys() -> list[str]:
     return [name.replace("\\u2019", "’") for name in re.findall(r"^  '([^'\n]+)': async", body, re.MULTILINE)]
 
 
+def everywhere() -> list[str]:
+    """The beginnings of those that all browsers run; the others run in Chromium (`IRISX_ALL_JOURNEYS=1`: in all)."""
+    text = (FOLDER / "tests" / "journeys.mjs").read_text()
+    body = text[text.index("export const EVERYWHERE") :].partition("];")[0]
+    return [name.replace("\\u2019", "’") for name in re.findall(r"^  '([^'\n]+)'", body, re.MULTILINE)]
+
+
+def runs() -> list[tuple[str, str]]:
+    """Each journey with each browser that runs it."""
+    both, everything = tuple(everywhere()), bool(os.environ.get("IRISX_ALL_JOURNEYS"))
+    return [
+        (journey, browser)
+        for browser in BROWSERS
+        for journey in journeys()
+        if browser == "chromium" or everything or journey.startswith(both)
+    ]
+
+
 def environment() -> dict[str, str]:
     path = os.pathsep.join([str(TOOLS), str(pages.node_folder()), os.environ.get("PATH", "")])
     return {**os.environ, "PATH": path, "CI": "1", "NO_COLOR": "1"}
@@ -103,8 +121,7 @@ def results(built: Path) -> Iterator[dict[tuple[str, str], dict[str, Any]]]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("browser", BROWSERS)
-@pytest.mark.parametrize("journey", journeys())
+@pytest.mark.parametrize(("journey", "browser"), runs())
 def test_a_person_finds_that(
     journey: str, browser: str, results: dict[tuple[str, str], dict[str, Any]]
 ) -> None:
