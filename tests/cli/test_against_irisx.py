@@ -183,7 +183,8 @@ def test_following_the_log_goes_on_over_the_death_of_the_api(
             while seqs[-1] <= head:
                 seqs.append(json.loads(follower.stdout.readline())["seq"])
         finally:
-            follower.send_signal(signal.SIGINT)
+            # (a test that runs in the background of a shell has children that ignore Ctrl-C)
+            follower.terminate()
         # Both are read: it cannot end while what it has said waits in a full pipe.
         remarks = follower.communicate(timeout=30)[1]
     assert seqs == list(range(1, len(seqs) + 1))
