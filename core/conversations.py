@@ -30,8 +30,9 @@ BATCH = 200
 """Messages in one transaction: some 30 ms, so that nobody behind it waits long."""
 WAITING = 5_000
 """Messages of one tenant that may wait for the store; more are refused, and their provider tries again."""
-AT_ONCE = 2
-"""Transactions of one tenant under way together: its numbers are given one after the other anyhow."""
+AT_ONCE = 1
+"""Transactions of one tenant under way together: its numbers are given one after the other anyhow. With two, the second one
+waits for the first with its batch in hand, and what comes meanwhile waits for both (p99 148 ms instead of 52 at 500/s)."""
 FILING_AT_ONCE = 2
 """Messages whose files are being put into the object store: so many mails are in memory at once, and no more."""
 
