@@ -15,6 +15,7 @@ The rules (measured reasons are in this room's README):
 
 import math
 import random
+from collections.abc import Callable
 
 import trio
 
@@ -34,6 +35,10 @@ ANSWER_S = 0.6
 """A store that takes longer is as good as silent."""
 MARGIN_S = 0.15
 """No command is begun this close to the deadline: it must reach the socket before an heir acts."""
+
+
+COLD_S = 0.2
+"""The head start of an heir that has overheard the switch over one that has just begun to."""
 
 
 class LeaseLost(Conflict):
@@ -89,10 +94,13 @@ class Lease:
             self.deadline = asked + self._ttl_s
         return left_ms / 1000
 
-    async def wait_taken(self) -> None:
-        """Wait until the lease is ours: at once when it is free, else right after its holder's time has run out."""
+    async def wait_taken(self, warm: Callable[[], bool] = lambda: True) -> None:
+        """Wait until the lease is ours: at once when it is free, else right after its holder's time has run out.
+
+        While ``warm`` says no, `COLD_S` later than that: another one may be waiting who is better prepared.
+        """
         while (left := await self.try_take()) != 0.0:
-            pause = RENEW_S if left is None else min(left, self._ttl_s)
+            pause = RENEW_S if left is None else min(left, self._ttl_s) + (0.0 if warm() else COLD_S)
             # Several heirs must not all ask in the same millisecond, for ever.
             await trio.sleep(pause + random.uniform(0.0, 0.02))
 

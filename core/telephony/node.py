@@ -28,6 +28,11 @@ SUBSCRIPTIONS = (
 and what they say the others repeat."""
 
 
+WARM_S = 3.0
+"""Who has listened for so long has heard everything since an owner that dies now last wrote. A controller that was killed is
+back within the lease that it held: it must not be faster than the one that has heard what happened meanwhile."""
+
+
 async def keep_node(parts: Parts, node: Node, recorder: Recorder) -> None:
     """Stand by and own ``node`` for ever. Cancelling hands the lease over."""
     lease = Lease(parts.bridge, parts.bus, node.id, parts.name)
@@ -52,6 +57,7 @@ async def keep_node(parts: Parts, node: Node, recorder: Recorder) -> None:
 async def _stand_by(lease: Lease, switch: Switch) -> Recent:
     """Overhear the switch until the lease is ours; what was overheard in the last seconds."""
     recent = Recent()
+    warm_at = trio.current_time() + WARM_S
 
     async def overhear() -> None:
         while True:
@@ -61,6 +67,6 @@ async def _stand_by(lease: Lease, switch: Switch) -> Recent:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(overhear)
-        await lease.wait_taken()
+        await lease.wait_taken(lambda: switch.up and trio.current_time() >= warm_at)
         nursery.cancel_scope.cancel()
     return recent

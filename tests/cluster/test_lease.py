@@ -49,6 +49,27 @@ async def test_a_free_switch_is_taken_at_once_and_a_taken_one_only_when_its_time
             first.check()
 
 
+async def test_an_heir_that_has_overheard_the_switch_comes_before_one_that_has_just_begun(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEW_S", 0.05)
+    async with cluster(redis_url) as (bridge, bus):
+        for _ in range(8):
+            node, order = uuid.uuid4().hex, list[str]()
+            await Lease(bridge, bus, node, "dead", ttl_s=0.3).try_take()
+            cold, warm = (Lease(bridge, bus, node, name, ttl_s=0.3) for name in ("cold", "warm"))
+
+            async def take(lease: Lease, is_warm: bool, taken: list[str] = order) -> None:
+                await lease.wait_taken(lambda: is_warm)
+                taken.append(lease.owner)
+
+            with trio.fail_after(5):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(take, cold, False)
+                    nursery.start_soon(take, warm, True)
+            assert order == ["warm", "cold"]
+
+
 async def test_the_old_owner_stops_before_the_heir_may_start(redis_url: str) -> None:
     node = uuid.uuid4().hex
     async with cluster(redis_url) as (bridge, bus):
