@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from api.http.answer import Answer
 from api.http.ask import Ask
+from api.http.body import answer_upload
 from api.http.lists import one_answer
 from api.http.operation import PUBLIC, Group, Path
 from api.http.patterns import whole
@@ -130,7 +131,7 @@ async def upload_attachment(ask: Ask[None]) -> Answer:
         now_us=moment,
     )
     body = await store.get(ask.services.database, ask.tenant_id, attachment_id)
-    return await _send(ask, 201, body, [(b"location", f"/v1/attachments/{attachment_id}".encode())])
+    return await answer_upload(ask, 201, body, [(b"location", f"/v1/attachments/{attachment_id}".encode())])
 
 
 @attachments.operation(
@@ -251,21 +252,6 @@ async def _content(ask: Ask[None], tenant_id: str) -> Answer:
 
 
 _QUOTED = str.maketrans({'"': "_", "\\": "_"})
-
-
-async def _send(ask: Ask[Any], status: int, body: bytes, more: Sequence[tuple[bytes, bytes]]) -> Answer:
-    _, send = ask.transport
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", b"no-store"),
-        (b"request-id", ask.request_id.encode()),
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-    return Answer(status)
 
 
 async def _pieces(receive: Any) -> AsyncIterator[bytes]:

@@ -1,10 +1,13 @@
 """Request bodies: read within a limit, decoded by the type that the operation declares, refused with a pointer."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from api.http.answer import Answer
+from api.http.ask import Ask
 from api.http.problem import FieldError, Invalid, Refused
 
 MAX_BODY = 256 * 1024
@@ -15,30 +18,50 @@ _FIELD = re.compile(r"(unknown|required) field `(.+)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Any) -> bytes:
-    """The whole body. Raises `Refused` (413) as soon as it is known to be too large."""
-    declared = headers.get(b"content-length")
-    if declared is not None and int(declared) > MAX_BODY:
-        raise _too_large()
+async def read_body(
+    declared: bytes | None, receive: Any, *, most: int = MAX_BODY, what: str = "a body"
+) -> bytes:
+    """The whole body, of which ``Content-Length`` says ``declared``. Raises `Refused` (413) as soon as it is too large."""
+    if declared is not None and declared.isdigit() and int(declared) > most:
+        raise _too_large(what, most)
     message = await receive()
     body: bytes = message.get("body", b"")
-    if not message.get("more_body", False) and len(body) <= MAX_BODY:
+    if message["type"] != "http.disconnect" and not message.get("more_body", False) and len(body) <= most:
         return body
     parts = [body]
     size = len(body)
-    while message.get("more_body", False):
-        message = await receive()
+    while True:
         if message["type"] == "http.disconnect":
             raise Invalid("the connection ended within the body", code="incomplete_body")
+        if size > most:
+            raise _too_large(what, most)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY:
-            raise _too_large()
-    return b"".join(parts)
 
 
-def _too_large() -> Refused:
-    return Refused(413, "body_too_large", f"a body has at most {MAX_BODY} bytes")
+def _too_large(what: str, most: int) -> Refused:
+    return Refused(413, "body_too_large", f"{what} has at most {most} bytes")
+
+
+async def answer_upload(
+    ask: Ask[Any], status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
+) -> Answer:
+    """Send what an operation answers that reads its body itself."""
+    _, send = ask.transport
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+        (b"request-id", ask.request_id.encode()),
+        *more,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+    return Answer(status)
 
 
 def check_type(headers: dict[bytes, bytes]) -> None:

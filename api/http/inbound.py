@@ -9,9 +9,10 @@ from typing import Any
 
 from api.http.answer import Answer
 from api.http.ask import Ask
+from api.http.body import read_body
 from api.http.channels import CHANNEL
 from api.http.operation import PUBLIC, Group
-from api.http.problem import Invalid, Refused
+from api.http.problem import Refused
 from api.http.wire import REPLY, status_line
 from core.channels import Forged
 from core.clock import now_us
@@ -64,7 +65,7 @@ async def _receive(ask: Ask[None]) -> Answer:
                 method=ask.scope["method"],
                 url=_url(ask, headers),
                 headers=headers,
-                body=await _body(declared, receive),
+                body=await read_body(declared.encode(), receive, most=MAX_BODY, what="a webhook"),
                 received_us=now_us(),
             )
             reply = await ask.services.channels.receive(ask.path["channel_id"], request)
@@ -101,24 +102,3 @@ def _url(ask: Ask[Any], headers: dict[str, str]) -> str:
     query = ask.scope["query_string"].decode("latin-1")
     path = (ask.scope.get("raw_path") or ask.scope["path"].encode()).split(b"?", 1)[0].decode("latin-1")
     return f"{base}{path}{'?' + query if query else ''}"
-
-
-async def _body(declared: str, receive: Any) -> bytes:
-    if declared.isdigit() and int(declared) > MAX_BODY:
-        raise _too_large()
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Invalid("the connection ended within the body", code="incomplete_body")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY:
-            raise _too_large()
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _too_large() -> Refused:
-    return Refused(413, "body_too_large", f"a webhook has at most {MAX_BODY} bytes")

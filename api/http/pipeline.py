@@ -167,7 +167,7 @@ class Endpoint:
 
     async def _write(self, ask: Ask[Any], receive: Any, headers: dict[bytes, bytes]) -> Answer:
         operation = self._operation
-        raw = await bodies.read_body(headers, receive)
+        raw = await bodies.read_body(headers.get(b"content-length"), receive)
         if self._decoder is None:
             if raw.strip() not in (b"", b"{}"):
                 raise Refused(400, "unexpected_body", "this endpoint takes no body")

@@ -1,9 +1,6 @@
 """Routing: rates, what would be decided for a number, what was decided and why, breakers, settings."""
 
-import asyncio
-import re
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -11,72 +8,27 @@ from msgspec import Meta, Struct
 from api.http.answer import Answer, encode, json_answer
 from api.http.ask import Ask
 from api.http.carriers import CARRIER, Kind, Phone
-from api.http.lists import one_answer, page_answer, rows_answer, versioned
+from api.http.lists import one_answer, page_answer, versioned
 from api.http.operation import Group, Path
 from api.http.patterns import whole
-from api.http.problem import Invalid, Refused, bad_parameter, bad_value
-from api.http.query import Filter, Param, int_param, plain
-from api.http.shapes import Body, Name
+from api.http.query import Filter
+from api.http.rate_decks import Currency, Moment
+from api.http.shapes import Body
 from core.boards import plan, segments_of
 from core.clock import now_us
-from core.errors import RequestError
-from core.model import rate_csv
 from core.model.outcomes import gate
 from core.model.policy import Purpose
 from core.model.rates import Exchange
 from core.model.routing import Candidate, Wanted
 from core.storage import carriers as carrier_store
 from core.storage import learning
-from core.storage import rates as rate_store
 from core.storage import routing as store
 from core.storage.listing import list_json
 from irisx_sdk import Address, Outbound, Text
 
 routing = Group("routing", "By which carrier a message goes, and why.")
 
-DECK = Path("deck_id", "The rate deck's id: `rdk_…`.")
 DECISION = Path("decision_id", "The decision's id: `rtd_…`.")
-MAX_CSV = 32 * 1024 * 1024
-Currency = Annotated[str, Meta(pattern=whole(r"[A-Z]{3}"), description="ISO 4217, as `EUR`.")]
-Moment = Annotated[int, Meta(ge=0, le=2**53)]
-CarrierId = Annotated[str, Meta(pattern=whole(r"car_[0-9a-z]{1,40}"))]
-
-
-class RateDeck(Struct):
-    """A price list of a carrier. Times are microseconds since 1970."""
-
-    id: str
-    carrier_id: str
-    name: str
-    currency: str
-    valid_from_us: int
-    valid_to_us: int
-    """From then on another one counts; 0: open."""
-    rates: int
-    """Rows that are used."""
-    rejected: int
-    """Rows that could not be read: see `/rejected`."""
-    actor: str
-    created_us: int
-
-
-class RejectedRow(Struct):
-    """A row that could not be used, and why."""
-
-    line: int
-    text: str
-    reason: str
-
-
-class NewRateDeck(Body):
-    carrier_id: CarrierId
-    name: Name
-    currency: Currency
-    csv: Annotated[str, Meta(min_length=1, max_length=250_000)]
-    """The first line names the columns: `prefix`, `price`; also `connect_fee`, `minimum`, `increment`, `valid_from`,
-    `valid_to`. Larger files: `/v1/rate-decks/import`."""
-    valid_from_us: Moment = 0
-    """0: at once. It ends the carrier's earlier decks then."""
 
 
 class RouteCandidate(Struct, omit_defaults=True):
@@ -177,173 +129,6 @@ class RoutingSettingsNow(Struct):
     explore: float
     exchange: list[ExchangeRate]
     version: int
-
-
-@routing.operation(
-    "GET",
-    "/rate-decks",
-    permission="routing:read",
-    summary="List rate decks, newest first",
-    answers=RateDeck,
-    listing=True,
-    filters=(Filter("id"), Filter("carrier_id"), Filter("currency"), Filter("created_us", "integer")),
-)
-async def list_rate_decks(ask: Ask[None]) -> Answer:
-    """Also those that count no more."""
-    page = await list_json(
-        ask.services.database,
-        ask.tenant_id,
-        rate_store.DECKS,
-        ask.query.conditions,
-        limit=ask.query.page.limit,
-        after=ask.query.page.after,
-    )
-    return page_answer(ask, page)
-
-
-@routing.operation(
-    "POST",
-    "/rate-decks",
-    permission="carriers:write",
-    summary="Add a rate deck",
-    body=NewRateDeck,
-    answers=RateDeck,
-    status=201,
-    problems=[404],
-)
-async def create_rate_deck(ask: Ask[NewRateDeck]) -> Answer:
-    """Rows that cannot be used are kept with their reasons, and spoil no other."""
-    body = ask.body
-    deck_id = await _import(
-        ask,
-        body.csv,
-        pointer="/csv",
-        carrier_id=body.carrier_id,
-        name=body.name,
-        currency=body.currency,
-        valid_from_us=body.valid_from_us,
-    )
-    return Answer(
-        201,
-        await rate_store.get_deck(ask.services.database, ask.tenant_id, deck_id),
-        headers=[(b"location", f"/v1/rate-decks/{deck_id}".encode())],
-    )
-
-
-def _matching(pattern: str, what: str) -> Callable[[str], str]:
-    compiled = re.compile(pattern)
-
-    def read(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(what)
-        return text
-
-    return read
-
-
-IMPORT = (
-    Param(
-        "carrier_id",
-        {"type": "string", "pattern": "^car_[0-9a-z]{1,40}$"},
-        "Whose rates they are.",
-        _matching(r"car_[0-9a-z]{1,40}", "not the id of a carrier"),
-        required=True,
-    ),
-    Param(
-        "currency",
-        {"type": "string", "pattern": "^[A-Z]{3}$"},
-        "ISO 4217.",
-        _matching(r"[A-Z]{3}", "not a currency such as EUR"),
-        required=True,
-    ),
-    Param("name", {"type": "string", "maxLength": 120}, "For people.", plain),
-    int_param("valid_from_us", 0, 2**53, "From when it counts; at once where it is missing."),
-)
-
-
-@routing.operation(
-    "POST",
-    "/rate-decks/import",
-    permission="carriers:write",
-    summary="Upload a rate deck",
-    takes="text/csv",
-    answers=RateDeck,
-    status=201,
-    params=IMPORT,
-    problems=[404, 413],
-    idempotency="none",
-    streaming=True,
-)
-async def import_rate_deck(ask: Ask[None]) -> Answer:
-    """The body is the file, UTF-8, at most 32 MiB; as in `POST /v1/rate-decks` otherwise."""
-    raw = await _whole(ask)
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Invalid("the file is not UTF-8", code="invalid_text") from None
-    deck_id = await _import(
-        ask,
-        text,
-        pointer="",
-        carrier_id=ask.value("carrier_id"),
-        name=ask.value("name") or "Rates",
-        currency=ask.value("currency"),
-        valid_from_us=ask.value("valid_from_us", 0),
-    )
-    body = await rate_store.get_deck(ask.services.database, ask.tenant_id, deck_id)
-    _, send = ask.transport
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        (b"request-id", ask.request_id.encode()),
-        (b"location", f"/v1/rate-decks/{deck_id}".encode()),
-    ]
-    await send({"type": "http.response.start", "status": 201, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-    return Answer(201)
-
-
-@routing.operation(
-    "GET",
-    "/rate-decks/{deck_id}",
-    permission="routing:read",
-    summary="One rate deck",
-    answers=RateDeck,
-    paths=[DECK],
-    problems=[404],
-    etag=True,
-)
-async def get_rate_deck(ask: Ask[None]) -> Answer:
-    """Without its rates."""
-    return one_answer(
-        ask, await rate_store.get_deck(ask.services.database, ask.tenant_id, ask.path["deck_id"])
-    )
-
-
-@routing.operation(
-    "GET",
-    "/rate-decks/{deck_id}/rejected",
-    permission="routing:read",
-    summary="Rows of a rate deck that could not be used",
-    answers=RejectedRow,
-    listing=True,
-    trimmed=False,
-    paths=[DECK],
-    problems=[404],
-)
-async def list_rejected_rates(ask: Ask[None]) -> Answer:
-    """In the file's order."""
-    after = ask.query.page.after
-    rows = await rate_store.rejects_of(
-        ask.services.database,
-        ask.tenant_id,
-        ask.path["deck_id"],
-        after=after[0] if after else 0,
-        limit=ask.query.page.limit + 1,
-    )
-    found = [RejectedRow(row["line"], row["text"], row["reason"]) for row in rows]
-    return rows_answer(ask, found, lambda one: (one.line, ""))
 
 
 @routing.operation(
@@ -518,46 +303,3 @@ def _settings(settings: store.Settings, version: int) -> RoutingSettingsNow:
 
 def _candidate(one: Candidate) -> RouteCandidate:
     return msgspec.json.decode(encode(one), type=RouteCandidate)
-
-
-async def _import(
-    ask: Ask[Any], text: str, *, pointer: str, carrier_id: str, name: str, currency: str, valid_from_us: int
-) -> str:
-    if "\x00" in text:
-        raise (
-            bad_value(pointer, "has a NUL character") if pointer else Invalid("the file has a NUL character")
-        )
-    await carrier_store.get_carrier(ask.services.database, ask.tenant_id, carrier_id)
-    try:
-        # (a large one takes a second)
-        deck = await asyncio.to_thread(rate_csv.read, text)
-    except rate_csv.BadFile as exc:
-        raise RequestError(str(exc), code="bad_rate_deck") from None
-    moment = now_us()
-    return await rate_store.write_deck(
-        ask.services.database,
-        ask.tenant_id,
-        deck,
-        carrier_id=carrier_id,
-        name=name,
-        currency=currency,
-        valid_from_us=valid_from_us or moment,
-        actor=ask.actor.id,
-        now_us=moment,
-    )
-
-
-async def _whole(ask: Ask[Any]) -> bytes:
-    receive, _ = ask.transport
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Invalid("the connection ended within the body", code="incomplete_body")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > MAX_CSV:
-            raise Refused(413, "body_too_large", f"a rate deck has at most {MAX_CSV} bytes")
-    if not body:
-        raise bad_parameter("body", "the file is empty")
-    return bytes(body)

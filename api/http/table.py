@@ -29,6 +29,7 @@ from api.http.nodes import nodes
 from api.http.operation import Group, Operation
 from api.http.own_profile import own_profile
 from api.http.plugins import plugins
+from api.http.rate_decks import rate_decks
 from api.http.roles import roles
 from api.http.routing import routing
 from api.http.sending import sending
@@ -67,6 +68,7 @@ GROUPS: tuple[Group, ...] = (
     sending,
     carriers,
     routing,
+    rate_decks,
     compliance,
     content,
     automation,

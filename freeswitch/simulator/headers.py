@@ -3,6 +3,7 @@
 Most events of a call differ in little, so the three parts are kept rendered until something in them changes.
 """
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from freeswitch.simulator.wire import Pair, Value, encode, plain_line, plain_lines
@@ -36,7 +37,7 @@ _CODEC_TEXT = {
 }
 
 
-class Headers:
+class Headers(ABC):
     """The part of a `Channel` that an event carries."""
 
     __slots__ = (
@@ -91,9 +92,9 @@ class Headers:
         self._other_text: str | None = None
         self._variables_text: str | None = None
 
+    @abstractmethod
     def get(self, name: str) -> str | None:
         """Return a variable as text."""
-        raise NotImplementedError
 
     def _answer_state(self) -> str:
         if self.state >= HANGUP:

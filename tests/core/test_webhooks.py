@@ -287,7 +287,7 @@ class Names(trio.abc.HostnameResolver):
         return [(trio.socket.AF_INET, trio.socket.SOCK_STREAM, 6, "", (address, port))]
 
     async def getnameinfo(self, *_: Any) -> Any:
-        raise NotImplementedError
+        raise OSError("nobody asks for the name of an address here")
 
 
 async def test_a_name_that_turns_inward_is_refused_at_the_connection_and_looked_up_once_for_it(

@@ -79,7 +79,13 @@ class Dialler(threading.Thread):
 def test_viewers_of_an_api_that_is_killed_again_and_again_end_with_the_log(scene: Scene) -> None:
     scene.begin(rate=30, api=True)
     api = scene.api
-    kinds = [SocketViewer, SocketViewer, SocketViewer, SseViewer, SseViewer]
+    kinds: list[type[SocketViewer] | type[SseViewer]] = [
+        SocketViewer,
+        SocketViewer,
+        SocketViewer,
+        SseViewer,
+        SseViewer,
+    ]
     viewers: list[Viewer] = [kind(api.url, api.token) for kind in kinds]
     try:
         for _ in range(KILLS):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from websockets.sync.client import connect
 RETRY_S = 0.1
 
 
-class Viewer(threading.Thread):
+class Viewer(threading.Thread, ABC):
     """Follows the log of a tenant from its first number until it is closed."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -40,9 +41,9 @@ class Viewer(threading.Thread):
                 self.cuts += 1
                 time.sleep(RETRY_S)
 
+    @abstractmethod
     def follow(self) -> None:
         """One connection, to its end."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._closed = True

@@ -146,7 +146,7 @@ def test_prices_follow_dates_and_currencies() -> None:
         [
             rate("a", "49", 2.0, currency="USD", connect_fee=1.0, valid_to_us=NOW + 2 * SECOND),
             rate("a", "49", 3.0, valid_from_us=NOW + 2 * SECOND),
-            rate("b", "49", 1.0, currency="XXX"),
+            rate("b", "49", 1.0, currency="JPY"),
         ],
         Currencies("EUR", exchanges),
     )

@@ -2816,100 +2816,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/rate-decks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List rate decks, newest first
-         * @description Also those that count no more.
-         *
-         *     Needs the permission `routing:read`.
-         */
-        get: operations["list_rate_decks"];
-        put?: never;
-        /**
-         * Add a rate deck
-         * @description Rows that cannot be used are kept with their reasons, and spoil no other.
-         *
-         *     Needs the permission `carriers:write`.
-         */
-        post: operations["create_rate_deck"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rate-decks/import": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Upload a rate deck
-         * @description The body is the file, UTF-8, at most 32 MiB; as in `POST /v1/rate-decks` otherwise.
-         *
-         *     Needs the permission `carriers:write`.
-         */
-        post: operations["import_rate_deck"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rate-decks/{deck_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * One rate deck
-         * @description Without its rates.
-         *
-         *     Needs the permission `routing:read`.
-         */
-        get: operations["get_rate_deck"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/rate-decks/{deck_id}/rejected": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Rows of a rate deck that could not be used
-         * @description In the file's order.
-         *
-         *     Needs the permission `routing:read`.
-         */
-        get: operations["list_rejected_rates"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/routing/simulate": {
         parameters: {
             query?: never;
@@ -3041,6 +2947,100 @@ export interface paths {
          *     Needs the permission `routing:write`.
          */
         put: operations["put_routing_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rate decks, newest first
+         * @description Also those that count no more.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["list_rate_decks"];
+        put?: never;
+        /**
+         * Add a rate deck
+         * @description Rows that cannot be used are kept with their reasons, and spoil no other.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["create_rate_deck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a rate deck
+         * @description The body is the file, UTF-8, at most 32 MiB; as in `POST /v1/rate-decks` otherwise.
+         *
+         *     Needs the permission `carriers:write`.
+         */
+        post: operations["import_rate_deck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks/{deck_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One rate deck
+         * @description Without its rates.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["get_rate_deck"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rate-decks/{deck_id}/rejected": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rows of a rate deck that could not be used
+         * @description In the file's order.
+         *
+         *     Needs the permission `routing:read`.
+         */
+        get: operations["list_rejected_rates"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -15688,288 +15688,6 @@ export interface operations {
             504: components["responses"]["Problem504"];
         };
     };
-    list_rate_decks: {
-        parameters: {
-            query?: {
-                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
-                id?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `carrier_id[op]=value` with eq, ne, in, prefix. */
-                carrier_id?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `currency[op]=value` with eq, ne, in, prefix. */
-                currency?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
-                created_us?: {
-                    eq?: number;
-                    ne?: number;
-                    gt?: number;
-                    gte?: number;
-                    lt?: number;
-                    lte?: number;
-                };
-                /** @description At most so many rows. */
-                limit?: components["parameters"]["Limit"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: components["parameters"]["Cursor"];
-                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
-                fields?: components["parameters"]["Fields"];
-            };
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description List rate decks, newest first */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        data: components["schemas"]["RateDeck"][];
-                        has_more: boolean;
-                        next_cursor: string | null;
-                    };
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-        };
-    };
-    create_rate_deck: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewRateDeck"];
-            };
-        };
-        responses: {
-            /** @description Add a rate deck */
-            201: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RateDeck"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            409: components["responses"]["Problem409"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            422: components["responses"]["Problem422"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
-    import_rate_deck: {
-        parameters: {
-            query: {
-                /** @description Whose rates they are. */
-                carrier_id: string;
-                /** @description ISO 4217. */
-                currency: string;
-                /** @description For people. */
-                name?: string;
-                /** @description From when it counts; at once where it is missing. */
-                valid_from_us?: number;
-            };
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "text/csv": string;
-            };
-        };
-        responses: {
-            /** @description Upload a rate deck */
-            201: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RateDeck"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
-    get_rate_deck: {
-        parameters: {
-            query?: {
-                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
-                fields?: components["parameters"]["Fields"];
-            };
-            header?: {
-                /** @description The ETag that is known already; 304 while it is still that. */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path: {
-                /** @description The rate deck's id: `rdk_…`. */
-                deck_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description One rate deck */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RateDeck"];
-                };
-            };
-            /** @description It has not changed since `If-None-Match`. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-        };
-    };
-    list_rejected_rates: {
-        parameters: {
-            query?: {
-                /** @description At most so many rows. */
-                limit?: components["parameters"]["Limit"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: components["parameters"]["Cursor"];
-            };
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path: {
-                /** @description The rate deck's id: `rdk_…`. */
-                deck_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Rows of a rate deck that could not be used */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        data: components["schemas"]["RejectedRow"][];
-                        has_more: boolean;
-                        next_cursor: string | null;
-                    };
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-        };
-    };
     simulate_routing: {
         parameters: {
             query?: never;
@@ -16352,6 +16070,288 @@ export interface operations {
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             504: components["responses"]["Problem504"];
+        };
+    };
+    list_rate_decks: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `carrier_id[op]=value` with eq, ne, in, prefix. */
+                carrier_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `currency[op]=value` with eq, ne, in, prefix. */
+                currency?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `created_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                created_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List rate decks, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RateDeck"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_rate_deck: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRateDeck"];
+            };
+        };
+        responses: {
+            /** @description Add a rate deck */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateDeck"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    import_rate_deck: {
+        parameters: {
+            query: {
+                /** @description Whose rates they are. */
+                carrier_id: string;
+                /** @description ISO 4217. */
+                currency: string;
+                /** @description For people. */
+                name?: string;
+                /** @description From when it counts; at once where it is missing. */
+                valid_from_us?: number;
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Upload a rate deck */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateDeck"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_rate_deck: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rate deck's id: `rdk_…`. */
+                deck_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One rate deck */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateDeck"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_rejected_rates: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The rate deck's id: `rdk_…`. */
+                deck_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rows of a rate deck that could not be used */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RejectedRow"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
         };
     };
     list_dnc: {
