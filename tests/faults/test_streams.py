@@ -79,7 +79,7 @@ class Dialler(threading.Thread):
 def test_viewers_of_an_api_that_is_killed_again_and_again_end_with_the_log(scene: Scene) -> None:
     scene.begin(rate=30, api=True)
     api = scene.api
-    kinds: list[type[SocketViewer] | type[SseViewer]] = [
+    kinds: list[type[SocketViewer | SseViewer]] = [
         SocketViewer,
         SocketViewer,
         SocketViewer,
