@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import random
+import select
 import subprocess
 import sys
 import time
@@ -151,17 +152,23 @@ class Page:
     def __init__(self, api: str, key: str, port: int) -> None:
         self.process = subprocess.Popen(
             ["node", str(PAGE), api, key, str(port)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr, bufsize=0,
         )  # fmt: skip
         assert self.process.stdout is not None
-        if not json.loads(self.process.stdout.readline() or "{}").get("ready"):
+        if not json.loads(self.process.stdout.readline() or b"{}").get("ready"):
             raise RuntimeError("the page's client did not start: npm ci in dashboards")
+
+    def began(self, within_s: float) -> bool:
+        """Whether it has heard its first entry, or does within this time."""
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], within_s)
+        return bool(ready) and bool(json.loads(self.process.stdout.readline() or b"{}").get("began"))
 
     def finish(self, head: int, within_s: float) -> dict[str, Any]:
         """What it heard, once it has heard ``head``."""
         assert self.process.stdin is not None
         try:
-            said, _ = self.process.communicate(json.dumps({"head": head}) + "\n", within_s)
+            said, _ = self.process.communicate(json.dumps({"head": head}).encode() + b"\n", within_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise TimeoutError(f"the page's client did not get to {head}") from None

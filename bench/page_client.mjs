@@ -1,5 +1,6 @@
 // The pages' own live client (dashboards/src/lib/live/client.ts) in Node, for the bench of cuts: reads what it is told on
-// standard input ({"head": N}: report once you are there), and writes what it heard, in its order, on standard output.
+// standard input ({"head": N}: report once you are there), says when it hears something for the first time, and in the end
+// what it heard, in its order, on standard output.
 //   node bench/page_client.mjs API_URL API_KEY PROXY_PORT
 import { createInterface } from 'node:readline';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -60,6 +61,7 @@ live = new LiveClient({
   soon: (run) => void setTimeout(run, 5),
   publish: () => undefined,
   heard: (events) => {
+    if (heard.length === 0) process.stdout.write('{"began":true}\n');
     for (const event of events) heard.push([event.seq, event.id]);
     look();
   },

@@ -89,8 +89,12 @@ async def _run(stack: Stack, api: Api, given: argparse.Namespace) -> tuple[list[
     head = await _head(db)
     # (the page begins where it connects: what it hears first is compared from there)
     if page is not None:
-        await _write(db, 1, 100)
-        await asyncio.sleep(LEAST_S)
+        deadline = monotonic() + SETTLE_S
+        while not await asyncio.to_thread(page.began, 0.2):
+            if monotonic() > deadline:
+                raise TimeoutError("the page's client heard nothing")
+            await _write(db, 1, 100)
+    traffic = await _head(db)
     shown = {name: Shown(name, first=head) for name in ("WebSocket", "SSE")}
     following = [
         asyncio.create_task(web_socket(shown["WebSocket"], proxies["WebSocket"].port, key)),
@@ -127,7 +131,7 @@ async def _run(stack: Stack, api: Api, given: argparse.Namespace) -> tuple[list[
         for name, one in shown.items()
     ]
     if heard is not None:
-        outcomes.append(_page_outcome(heard, log, proxies["page"].cuts))
+        outcomes.append(_page_outcome(heard, log, traffic, proxies["page"].cuts))
     hooks = endpoint.shown
     cuts = given.cuts - endpoint.left
     wrong = hooks.differences(log) + endpoint.forged
@@ -135,7 +139,7 @@ async def _run(stack: Stack, api: Api, given: argparse.Namespace) -> tuple[list[
     return outcomes, monotonic() - began
 
 
-def _page_outcome(heard: dict[str, object], log: list[Entry], cuts: int) -> Outcome:
+def _page_outcome(heard: dict[str, object], log: list[Entry], traffic: int, cuts: int) -> Outcome:
     """The page's list, from the first entry that it heard."""
     told = heard["heard"]
     assert isinstance(told, list)
@@ -144,9 +148,9 @@ def _page_outcome(heard: dict[str, object], log: list[Entry], cuts: int) -> Outc
     start = page.entries[0][0] if page.entries else 0
     missing = page.differences([entry for entry in log if entry[0] >= start])
     # It began before the traffic: a later beginning is a loss, and so is starting over in between.
-    late = sum(1 for seq, _ in log if seq < start) - 1
+    late = sum(1 for seq, _ in log if traffic < seq < start)
     jumps = int(str(heard["jumps"])) - 1
-    return Outcome("page", cuts, missing + max(0, late) + jumps, page.duplicates, 0)
+    return Outcome("page", cuts, missing + late + jumps, page.duplicates, 0)
 
 
 def _key(api: Api) -> str:

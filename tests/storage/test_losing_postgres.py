@@ -112,10 +112,11 @@ async def test_askers_wait_in_line_and_a_gone_one_takes_nothing_with_it(database
             async with db.reader("tnt_a") as connection:
                 await connection.fetchval("select pg_sleep($1)", seconds)
 
-        tasks = [asyncio.create_task(read(0.02)) for _ in range(20)]
-        await asyncio.sleep(0.03)
-        assert db.statistics()["open"] == 2
-        assert db.statistics()["waiting"] > 5
+        tasks = [asyncio.create_task(read(0.2)) for _ in range(20)]
+        async with asyncio.timeout(5):
+            while (statistics := db.statistics())["open"] < 2 or statistics["waiting"] < 18:
+                await asyncio.sleep(0.005)
+        assert db.statistics() == {"open": 2, "idle": 0, "max": 2, "waiting": 18}
         for task in tasks[::3]:
             task.cancel()
         done = await asyncio.gather(*tasks, return_exceptions=True)
