@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
 from core.errors import RequestError
 
+INSIDE_PORT = 5080
 MIN_SECRET = 16
 """Characters. Keys of 256 bits are derived from it; less than this can be searched."""
 
@@ -208,9 +209,37 @@ def hide_password(url: str) -> str:
         return "***" if url else ""
     if secret is not None:
         url = url.replace(f":{secret}@", ":***@", 1)
-    if "password=" in parts.query:
+    if "password=" in parts.query or "@" in parts.query:
         url = url.replace("?" + parts.query, "?***", 1)
     return url
+
+
+class Inside(Struct, frozen=True):
+    """A switch's inside profile, where controllers send agents' legs, and who we are there."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Inside({self.user}:***@{self.host}:{self.port})"
+
+
+def inside_of(url: str) -> Inside | None:
+    """``inside=user:password@host:port`` of a switch's address, None where it names none: then agents have no phone
+    there. Raises `ConfigError` without repeating it."""
+    given = parse_qs(urlsplit(url).query).get("inside")
+    if not given:
+        return None
+    try:
+        parts = urlsplit("sip://" + given[0])
+        host, port = parts.hostname, parts.port or INSIDE_PORT
+    except ValueError:
+        host, port, parts = "", 0, urlsplit("")
+    if not host or not parts.username or not parts.password:
+        raise ConfigError("a switch's inside profile is written esl://...?inside=user:password@host:port")
+    return Inside(host, port, unquote(parts.username), unquote(parts.password))
 
 
 def parse_switches(text: str) -> tuple[SwitchAddress, ...]:
@@ -226,6 +255,7 @@ def parse_switches(text: str) -> tuple[SwitchAddress, ...]:
         if not mark:
             raise ConfigError("SWITCHES must hold addresses such as esl://:password@host:8021")
         _url(url, "SWITCHES", ("esl",))
+        inside_of(url)
         parts = urlsplit(url)
         if not name:
             name = parts.hostname or ""

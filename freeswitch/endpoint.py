@@ -24,13 +24,14 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, url: str) -> "Endpoint":
-        """Read ``esl://[user]:password@host[:port]``. Raises `CommandError` without repeating the text."""
+        """Read ``esl://[user]:password@host[:port]``; what stands behind a ``?`` is not about the Event Socket. Raises
+        `CommandError` without repeating the text."""
         try:
             parts = urlsplit(url)
             port = parts.port or 8021
         except ValueError:
             raise CommandError("not an address of a switch (esl://:password@host:port)") from None
-        if parts.scheme != "esl" or not parts.hostname or parts.path.strip("/") or parts.query:
+        if parts.scheme != "esl" or not parts.hostname or parts.path.strip("/"):
             raise CommandError("not an address of a switch (esl://:password@host:port)")
         password = "ClueCon" if parts.password is None else unquote(parts.password)
         return cls(parts.hostname, port, password, unquote(parts.username or ""))

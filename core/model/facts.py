@@ -56,6 +56,9 @@ class Channel(Struct, frozen=True):
     recovered: bool = False
     sip_call_id: str = ""
     trunk: str = ""
+    agent: str = ""
+    """The agent whose browser this leg leads to, and the number that they dialled, if they did."""
+    dialled: str = ""
 
 
 class Fact(Struct, frozen=True):

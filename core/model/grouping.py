@@ -96,10 +96,11 @@ class Grouping(Book):
             id=derived_id("call", at_us=leg.created_us, source=f"{self.node}/{leg.uuid}"),
             tenant_id=intern(channel.tenant) if channel.tenant else self.default_tenant,
             node=self.node,
-            direction=leg.direction,
+            # An agent who dials calls the switch first, but it is somebody outside who is called.
+            direction="outbound" if channel.dialled else leg.direction,
             caller=leg.caller,
             caller_name=leg.caller_name,
-            destination=leg.destination,
+            destination=channel.dialled or leg.destination,
             created_us=leg.created_us,
             legs=(leg,),
             request_id=channel.request_id,

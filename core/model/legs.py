@@ -62,6 +62,7 @@ def met(channel: Channel, at_us: int) -> Leg:
         codec=intern(channel.codec),
         sip_call_id=channel.sip_call_id,
         trunk=intern(channel.trunk),
+        agent=channel.agent,
         transfer=channel.transfer,
         recovered=channel.recovered,
         recovered_us=at_us if channel.recovered else 0,

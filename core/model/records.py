@@ -72,6 +72,8 @@ class Leg(Struct, frozen=True, omit_defaults=True):
     codec: str = ""
     trunk: str = ""
     """Profile or gateway, from the channel's name: ``carrier``, ``inside`` ..."""
+    agent: str = ""
+    """The agent (``agt_…``) whose browser it leads to."""
     digits: int = 0
     """How many keys were pressed. Which ones is nobody's business here."""
     recordings: tuple[Recording, ...] = ()

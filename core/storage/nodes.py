@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct, field
 
 from core.clock import now_us
-from core.config import SwitchAddress, hide_password
+from core.config import SwitchAddress, hide_password, inside_of
 from core.errors import Conflict, NotFound, RequestError
 from core.ids import new_id
 from core.model.entries import LogEntry
@@ -47,7 +47,7 @@ class Node(Struct, frozen=True):
     id: str
     name: str
     url: str
-    """``esl://…``; with the password only when it was read with the installation's secret."""
+    """``esl://…?inside=…``; with the passwords only when it was read with the installation's secret."""
     host: str
     port: int
     state: str
@@ -283,6 +283,7 @@ def checked_url(url: str) -> str:
         good = False
     if not good or not url.isprintable() or " " in url:
         raise RequestError("a switch's address looks like esl://:password@host:8021", code="bad_url")
+    inside_of(url)
     return url
 
 

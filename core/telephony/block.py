@@ -129,8 +129,8 @@ def _by_name(event: Event, details: bool) -> tuple[int, int, Channel]:
     if source:
         transfer, mode, target = transfer_of(source, single(event, "Caller-Profile-Index") or NONE)
     at_us, seq = stamp(event)
-    tenant, request_id, join, bond, loopback, recovered, sip_call_id = (
-        _details(event) if details else _NO_DETAILS
+    tenant, request_id, join, bond, loopback, recovered, sip_call_id, agent, dialled = (
+        _details(event, name.startswith(_INSIDE)) if details else _NO_DETAILS
     )
     channel = Channel(
         uuid=single(event, "Unique-ID") or NONE,
@@ -162,6 +162,8 @@ def _by_name(event: Event, details: bool) -> tuple[int, int, Channel]:
         recovered=recovered,
         sip_call_id=sip_call_id,
         trunk=intern(trunk_of(name)),
+        agent=agent,
+        dialled=dialled,
     )
     return at_us, seq, channel
 
@@ -192,8 +194,8 @@ def _in_order(event: Event, who: re.Match[bytes], uuid: str, details: bool) -> C
             other_leg = unquote_value(raw[other_at + 22 : find(b"\n", other_at + 22)])
     name_raw, uuid_raw, direction, call_uuid, state, cause, codec = who.groups()
     name = _text(name_raw)
-    tenant, request_id, join, bond, loopback, recovered, sip_call_id = (
-        _details_behind(raw, end) if details else _NO_DETAILS
+    tenant, request_id, join, bond, loopback, recovered, sip_call_id, agent, dialled = (
+        _details_behind(raw, end, name.startswith(_INSIDE)) if details else _NO_DETAILS
     )
     return Channel(
         uuid,
@@ -225,6 +227,8 @@ def _in_order(event: Event, who: re.Match[bytes], uuid: str, details: bool) -> C
         recovered,
         sip_call_id,
         intern(trunk_of(name)),
+        agent,
+        dialled,
     )
 
 
@@ -270,26 +274,38 @@ def _word(raw: bytes) -> str:
     return word
 
 
-_Details = tuple[str, str, str, str, str, bool, str]
-_NO_DETAILS: _Details = (NONE, NONE, NONE, NONE, NONE, False, NONE)
+_Details = tuple[str, str, str, str, str, bool, str, str, str]
+_NO_DETAILS: _Details = (NONE, NONE, NONE, NONE, NONE, False, NONE, NONE, NONE)
+_INSIDE = "sofia/inside/"
+"""Legs of agents: the headers of their INVITE are a controller's own words. On any other profile they are a stranger's."""
 
 
-def _details(event: Event) -> _Details:
+def _details(event: Event, inside: bool) -> _Details:
+    ours = "sip_h_X-Irisx-" if inside else "irisx_"
     return (
-        single(event, "variable_irisx_tenant") or NONE,
-        single(event, "variable_irisx_request_id") or NONE,
-        single(event, "variable_irisx_call") or NONE,
+        single(event, f"variable_{ours}tenant") or NONE,
+        single(event, f"variable_{ours}request_id") or NONE,
+        single(event, f"variable_{ours}call") or NONE,
         single(event, "variable_signal_bond") or NONE,
         single(event, "variable_other_loopback_leg_uuid") or NONE,
         single(event, "variable_recovered") == "true",
         single(event, "variable_sip_call_id") or NONE,
+        (single(event, f"variable_{ours}agent") or NONE) if inside else NONE,
+        (single(event, f"variable_{ours}dialled") or NONE) if inside else NONE,
     )
 
 
-def _details_behind(raw: bytes, start: int) -> _Details:
+def _details_behind(raw: bytes, start: int, inside: bool) -> _Details:
     """The same of a plain event whose variables begin behind ``start``."""
-    tenant = request_id = join = NONE
+    tenant = request_id = join = agent = dialled = NONE
     end = len(raw)
+    if inside:
+        start_ours = raw.find(b"\nvariable_sip_h_X-Irisx-", start)
+        if start_ours >= 0:
+            tenant, request_id, join, agent, dialled = (
+                _between(raw, b"\nvariable_sip_h_X-Irisx-" + name + b": ", start_ours, end)
+                for name in (b"tenant", b"request_id", b"call", b"agent", b"dialled")
+            )
     ours = raw.find(b"\nvariable_irisx_", start)
     if ours >= 0:
         tenant = _between(raw, b"\nvariable_irisx_tenant: ", ours, end)
@@ -303,4 +319,6 @@ def _details_behind(raw: bytes, start: int) -> _Details:
         _between(raw, b"\nvariable_other_loopback_leg_uuid: ", start, end),
         raw.find(b"\nvariable_recovered: true\n", start) >= 0,
         _between(raw, b"\nvariable_sip_call_id: ", start, end),
+        agent,
+        dialled,
     )

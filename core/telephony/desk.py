@@ -1,10 +1,12 @@
 """What an order may use of the switch it is about: the face that `core.telephony.owner` shows to the actions."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVarTuple
 
 from core.model.records import Call, Leg
 from core.model.switchboard import Switchboard
+from core.telephony.agent_phone import AgentPhone
 from core.telephony.resync import Report
 from core.telephony.turns import Turns
 from core.telephony.watch import Watches
@@ -21,6 +23,8 @@ class Desk(Protocol):
     board: Switchboard
     watches: Watches
     turns: Turns
+    phone: AgentPhone | None
+    """To agents' browsers; None where the switch has no inside profile."""
     state: str
     """``active``, ``draining`` or ``drained``."""
 
@@ -49,6 +53,9 @@ class Desk(Protocol):
 
     def tell(self, kind: str, call_id: str, **data: str) -> None:
         """Add a fact about a live call that is not a change of its record."""
+
+    def calling(self, leg: str) -> AbstractContextManager[None]:
+        """While the block runs, ``leg`` is on its way: it is not missing when the switch does not have it yet."""
 
     def background(self, fn: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         """Run something that outlives the order. It may raise `EslError`, `PeerError` and `Conflict`."""

@@ -6,7 +6,17 @@ from core.errors import Conflict, IrisxError, NotFound, PeerTimeout, RequestErro
 from core.logs import get_logger
 from core.model.orders import Order, Outcome
 from core.model.records import Call
-from core.telephony import actions, blind, dialling, monitoring, node_orders, rooms, sounds, transfers
+from core.telephony import (
+    actions,
+    agent_legs,
+    blind,
+    dialling,
+    monitoring,
+    node_orders,
+    rooms,
+    sounds,
+    transfers,
+)
 from core.telephony.desk import Desk
 from freeswitch.errors import CommandError, CommandRefused, EslError, NotSent, OutcomeUnknown
 
@@ -45,6 +55,8 @@ AT_ONCE: dict[str, CallAction] = {
 
 ON_NODES: dict[str, NodeAction] = {
     "call.originate": dialling.originate,
+    "agent.call": agent_legs.agent_call,
+    "agent.renew": agent_legs.agent_renew,
     "conference.add": rooms.add,
     "conference.mute": rooms.mute,
     "conference.unmute": rooms.unmute,

@@ -6,7 +6,8 @@ compare for as long as the lease lasts. Every task belongs to the nursery in `Ow
 """
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TypeVarTuple
 
@@ -16,6 +17,7 @@ import trio
 from core.calls import Ledger, Superseded
 from core.clock import monotonic, now_us
 from core.cluster.lease import Lease
+from core.config import inside_of
 from core.errors import Conflict, PeerError
 from core.logs import get_logger
 from core.model.records import Call, Change, Leg
@@ -25,6 +27,8 @@ from core.storage import calls as call_store
 from core.storage import nodes as node_store
 from core.telephony import consult
 from core.telephony import resync as comparing
+from core.telephony.agent_legs import look_after_legs
+from core.telephony.agent_phone import AgentPhone, open_agent_phone
 from core.telephony.node_orders import turn_away
 from core.telephony.order_intake import OrderIntake
 from core.telephony.parts import Parts
@@ -62,6 +66,9 @@ class Owner:
         self.lease = lease
         self.recorder = recorder
         self.state = node.state
+        self.phone: AgentPhone | None = None
+        self._calling: set[str] = set()
+        """Agents' legs on their way."""
         self.board = Switchboard(node.id, node.default_tenant)
         self.watches = Watches()
         self.turns = Turns()
@@ -121,6 +128,14 @@ class Owner:
         if call is not None:
             self._take([Change(type=kind, call=call, occurred_us=now_us(), data=dict(data))])
 
+    @contextmanager
+    def calling(self, leg: str) -> Iterator[None]:
+        self._calling.add(leg)
+        try:
+            yield
+        finally:
+            self._calling.discard(leg)
+
     def background(self, fn: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         """Run something that outlives the order, as long as we own the switch."""
 
@@ -158,7 +173,7 @@ class Owner:
     async def run(self, recent: Recent) -> None:
         """Own the switch until the lease is lost. ``recent`` is what we overheard while standing by."""
         try:
-            async with trio.open_nursery() as nursery:
+            async with self._phone_to_agents(), trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._until_lost, nursery.cancel_scope)
                 await self._take_over(recent)
@@ -179,6 +194,15 @@ class Owner:
                 if self.lease.token:
                     await self.ledger.flush()
                 await self.ledger.aclose()
+
+    @asynccontextmanager
+    async def _phone_to_agents(self) -> AsyncIterator[None]:
+        inside = inside_of(self._described.url)
+        if inside is None:
+            yield
+            return
+        async with open_agent_phone(self.parts, self.node.id, inside) as self.phone:
+            yield
 
     async def _until_lost(self, scope: trio.CancelScope) -> None:
         await self.lease.keep()
@@ -205,6 +229,8 @@ class Owner:
                 # Read after the token was drawn: the owner before us may have been told to drain a moment ago.
                 now = await self.parts.bridge.run(node_store.get_node, self.parts.db, self.node.id)
                 self.state = now.state
+                if self.phone is not None:
+                    await self.phone.adopt()
                 break
             except PeerError as exc:
                 LOG.warning("cannot take over yet", node=self.node.id, error=exc.code)
@@ -285,6 +311,7 @@ class Owner:
             if not self._resumed:
                 self._resumed = True
                 consult.resume(self)
+                self.background(look_after_legs, self, self._calling)
         except (EslError, PeerError, Conflict) as exc:
             LOG.warning("resync failed; again soon", node=self.node.id, error=str(exc))
             await trio.sleep(RETRY_S)

@@ -121,10 +121,17 @@ class UserAgent:
     # Orders -------------------------------------------------------------------------------------------
 
     def invite(
-        self, call_id: str, number: str, sdp: str, *, now: float, headers: Mapping[str, str] | None = None
+        self,
+        call_id: str,
+        number: str,
+        sdp: str,
+        *,
+        now: float,
+        headers: Mapping[str, str] | None = None,
+        caller: str = "",
     ) -> None:
         """Begin a leg to an extension of the inside profile. Raises `ValueError` for what must not be in a header."""
-        request = self._maker.invite(call_id, number)
+        request = self._maker.invite(call_id, number, caller)
         self._maker.offer(request, sdp, headers or {})
         self._send(request, "INVITE", None, now)
 
@@ -151,6 +158,10 @@ class UserAgent:
         for one in list(self._open.values()):
             if one.method == "INVITE" and one.request.call_id == call_id and one.dialog is None:
                 self._give_up(one, now)
+
+    def forget(self, call_id: str) -> None:
+        """A leg is over, and we were told otherwise than by SIP."""
+        self.dialogs.pop(call_id, None)
 
     def restore(self, dialog: Dialog) -> None:
         """A leg that another process, or this one before, has begun."""

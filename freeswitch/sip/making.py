@@ -31,9 +31,9 @@ class Maker:
         branch = Parameters(branch="z9hG4bK" + self._token(16), rport=None)
         return Via(transport="TCP", host=host, port=port, parameters=branch)
 
-    def invite(self, call_id: str, number: str) -> Request:
-        """The first request of a leg, without its offer."""
-        domain, user = self._identity.domain, self._identity.user
+    def invite(self, call_id: str, number: str, caller: str = "") -> Request:
+        """The first request of a leg, without its offer. ``caller`` is who it says that calls, instead of us."""
+        domain, user = self._identity.domain, plain(caller or self._identity.user)
         called = URI(scheme="sip", host=domain, user=plain(number))
         request = Request("INVITE", called)
         request.via = [self.via()]

@@ -93,7 +93,13 @@ class Phone:
     # Orders -------------------------------------------------------------------------------------------
 
     async def call(
-        self, call_id: str, number: str, sdp: str, *, headers: Mapping[str, str] | None = None
+        self,
+        call_id: str,
+        number: str,
+        sdp: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        caller: str = "",
     ) -> Answered:
         """Begin a leg; ``call_id`` becomes the channel's UUID. Cancelling it gives the leg up.
 
@@ -102,7 +108,9 @@ class Phone:
         await self._wait_up()
         return await self._offer(
             call_id,
-            lambda: self._agent.invite(call_id, number, sdp, now=trio.current_time(), headers=headers),
+            lambda: self._agent.invite(
+                call_id, number, sdp, now=trio.current_time(), headers=headers, caller=caller
+            ),
         )
 
     async def renew(
@@ -128,6 +136,14 @@ class Phone:
         else:
             self._agent.cancel(call_id, now=trio.current_time())
         await self._flush()
+
+    def knows(self, call_id: str) -> bool:
+        """Whether a leg stands, as far as we have heard."""
+        return call_id in self._agent.dialogs
+
+    def forget(self, call_id: str) -> None:
+        """A leg is over, and we were told otherwise than by SIP."""
+        self._agent.forget(call_id)
 
     def restore(self, dialog: Dialog) -> None:
         """A leg that another process has begun."""

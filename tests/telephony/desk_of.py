@@ -10,8 +10,8 @@ the simulator, which has no sound: there `Lab.hears` asks nothing.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import trio
@@ -24,6 +24,7 @@ from core.model.records import Call, Change, Leg
 from core.model.switchboard import Switchboard
 from core.telephony import consult
 from core.telephony import resync as comparing
+from core.telephony.agent_phone import AgentPhone
 from core.telephony.orders import carry_out
 from core.telephony.resync import Report
 from core.telephony.translate import CUSTOM_SUBCLASSES, EVENT_NAMES, translate
@@ -71,6 +72,8 @@ class SmallDesk:
         self.watches = Watches()
         self.turns = Turns()
         self.state = "active"
+        self.phone: AgentPhone | None = None
+        self.on_their_way: set[str] = set()
         self.settings: Mapping[str, object] = {"hold_music": MUSIC}
         self.dial_template = dial_template
         self.changes: list[Change] = []
@@ -116,6 +119,12 @@ class SmallDesk:
         call = self.board.calls.get(call_id)
         if call is not None:
             self._take([Change(type=kind, call=call, occurred_us=now_us(), data=dict(data))])
+
+    @contextmanager
+    def calling(self, leg: str) -> Iterator[None]:
+        self.on_their_way.add(leg)
+        yield
+        self.on_their_way.discard(leg)
 
     def background(self, fn: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         async def guarded() -> None:

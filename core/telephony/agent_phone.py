@@ -1,0 +1,156 @@
+"""The legs that lead to agents' browsers, on one switch: their SIP dialogs, kept so that an heir goes on with them.
+
+A leg is noted in the store before the switch is asked for it, its dialog after the answer and before every renewal. So the
+heir of a controller finds each leg that may be there (`AgentPhone.adopt`): those with a dialog it can renew, those without
+were never answered as far as anybody knows and are ended, and so are legs on the switch that nobody noted.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+import trio
+
+from core.config import Inside
+from core.errors import Conflict, PeerError, PeerTimeout, RequestError
+from core.logs import get_logger
+from core.storage import agent_legs as store
+from core.telephony.parts import Parts
+from freeswitch.beside import beside
+from freeswitch.sip import Answered, Dialog, Identity
+from freeswitch.sip.phone import CallFailed, Phone, Place, open_phone
+
+LOG = get_logger("agent-phone")
+
+REALM = "irisx.inside"
+"""The domain of the inside profile (`freeswitch.conf`)."""
+EXTENSION = "agent"
+
+
+class AgentPhone:
+    """Made by `open_agent_phone`, for as long as a switch is ours."""
+
+    def __init__(self, parts: Parts, node: str, phone: Phone) -> None:
+        self._parts = parts
+        self._node = node
+        self._phone = phone
+        self._noted: set[str] = set()
+        """Legs that the store has."""
+
+    @property
+    def up(self) -> bool:
+        return self._phone.up
+
+    async def adopt(self) -> None:
+        """Go on with the legs that a predecessor noted."""
+        for one in await self._parts.bridge.run(store.of_node, self._parts.db, self._node):
+            self._noted.add(one.leg)
+            if one.dialog:
+                self._phone.restore(msgspec.convert(one.dialog, Dialog))
+
+    def knows(self, leg: str) -> bool:
+        """Whether a leg was answered to us, or to a predecessor who noted that."""
+        return self._phone.knows(leg)
+
+    async def call(
+        self, tenant_id: str, leg: str, sdp: str, *, agent: str, caller: str, headers: dict[str, str]
+    ) -> str:
+        """Have the switch take a browser's offer; its answer. The leg is answered and parked then.
+
+        Raises `Conflict` and `RequestError` for what the switch refuses, `PeerTimeout` when nobody knows, `PeerError`.
+        """
+        outcome: list[Answered] = []
+        self._noted.add(leg)
+
+        async def invite() -> None:
+            outcome.append(await self._phone.call(leg, EXTENSION, sdp, headers=headers, caller=caller))
+
+        async def note() -> None:
+            begin = partial(store.begin, leg=leg, node=self._node, agent_id=agent)
+            await self._parts.bridge.run(begin, self._parts.db, tenant_id)
+
+        try:
+            # The switch answers in 6-30 ms; the store meanwhile.
+            async with beside_each_other() as nursery:
+                nursery.start_soon(note)
+                await invite()
+        except CallFailed as failed:
+            raise _meant(failed) from None
+        except ValueError:
+            raise RequestError("a value of this call cannot be sent", code="invalid_value") from None
+        keep = partial(store.keep, self._parts.db, tenant_id, leg)
+        await self._parts.bridge.run(keep, outcome[0].dialog)
+        return outcome[0].sdp
+
+    async def renew(self, tenant_id: str, leg: str, sdp: str) -> str:
+        """The switch's answer to a new offer within a leg. Raises like `call`; `Conflict` for a leg that ended."""
+        keep = partial(store.keep, self._parts.db, tenant_id, leg)
+
+        async def before(dialog: Dialog) -> None:
+            await self._parts.bridge.run(keep, dialog)
+
+        try:
+            answered = await self._phone.renew(leg, sdp, keep=before)
+        except KeyError:
+            raise Conflict("the leg has ended meanwhile", code="leg_ended") from None
+        except ValueError:
+            raise Conflict("an offer of this leg waits for its answer", code="busy") from None
+        except CallFailed as failed:
+            raise _meant(failed) from None
+        await self._parts.bridge.run(keep, answered.dialog)
+        return answered.sdp
+
+    async def tidy(self, live: set[str], calling: set[str]) -> None:
+        """Forget, here and in the store, the legs that are over: all but those on the switch and those on their way."""
+        over = self._noted - live - calling
+        if over:
+            for leg in over:
+                self._phone.forget(leg)
+            try:
+                await self._parts.bridge.run(
+                    partial(store.forget, legs=list(over)), self._parts.db, self._node
+                )
+            except PeerError as failed:
+                LOG.info("legs that are over are forgotten later", error=failed.code)
+                return
+            self._noted -= over
+
+    async def drain_ends(self) -> None:
+        """The Event Socket tells of every end; the phone's own news of them is thrown away."""
+        while True:
+            await self._phone.next_end()
+
+
+@asynccontextmanager
+async def beside_each_other() -> AsyncIterator[trio.Nursery]:
+    """A nursery whose only error leaves as it is."""
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except* (CallFailed, PeerError, ValueError) as group:
+        raise group.exceptions[0] from None
+
+
+@asynccontextmanager
+async def open_agent_phone(parts: Parts, node: str, inside: Inside) -> AsyncIterator[AgentPhone]:
+    """A phone to the switch's inside profile for as long as the block lasts."""
+    identity = Identity(inside.user, REALM, inside.password)
+    async with open_phone(Place(inside.host, inside.port), identity) as phone:
+        agents = AgentPhone(parts, node, phone)
+        async with beside(agents.drain_ends):
+            yield agents
+
+
+def _meant(failed: CallFailed) -> Exception:
+    if failed.status == 0:
+        return PeerTimeout("the connection to the switch was lost over it", code="outcome_unknown")
+    if failed.status == 408:
+        return PeerTimeout("the switch did not answer in time", code="outcome_unknown")
+    if failed.status == 481:
+        return Conflict("the leg has ended meanwhile", code="leg_ended")
+    if failed.status in (406, 415, 488, 606):
+        return RequestError("the switch does not take this offer", code="invalid_sdp")
+    if failed.status in (401, 403, 407):
+        return Conflict("the switch's inside profile refuses our credentials", code="phone_refused")
+    return Conflict(f"the switch answered {failed.status}", code="switch_refused")
