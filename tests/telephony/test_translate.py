@@ -156,6 +156,47 @@ def test_our_own_variables_name_tenant_request_and_call() -> None:
         )
 
 
+def of_an_agent(profile: str) -> Event:
+    """A leg that comes with the headers that a controller sends for an agent, on this profile."""
+    event = first("inbound-echo", "CHANNEL_CREATE")
+    name = event.exact("Channel-Name") or ""
+    shown = quote_value(name.replace("/".join(name.split("/")[:2]), f"sofia/{profile}", 1))
+    event = Event(event.raw.replace(quote_value(name), shown))
+    for header in (b"tenant: tnt_a", b"agent: agt_1", b"dialled: +493012345", b"call: call_1"):
+        event = with_header(event, b"variable_sip_h_X-Irisx-" + header)
+    return event
+
+
+def test_an_agents_leg_says_whose_it_is_and_whom_they_dial() -> None:
+    for form in (of_an_agent("inside"), as_json(of_an_agent("inside"))):
+        fact = translate(form)
+        assert isinstance(fact, facts.LegCreated)
+        channel = fact.channel
+        assert (channel.tenant, channel.agent, channel.dialled, channel.join) == (
+            "tnt_a",
+            "agt_1",
+            "+493012345",
+            "call_1",
+        )
+        board = Switchboard("pbx-1", "tnt_main")
+        board.advance(fact)
+        (call,) = board.calls.values()
+        assert (call.direction, call.destination, call.legs[0].agent) == ("outbound", "+493012345", "agt_1")
+        assert call.legs[0].direction == "inbound"
+
+
+def test_a_carriers_headers_are_a_strangers_words() -> None:
+    for form in (of_an_agent("carrier"), as_json(of_an_agent("carrier"))):
+        fact = translate(form)
+        assert isinstance(fact, facts.LegCreated)
+        assert (fact.channel.tenant, fact.channel.agent, fact.channel.dialled, fact.channel.join) == (
+            "",
+            "",
+            "",
+            "",
+        )
+
+
 def test_a_leg_that_the_board_knows_is_not_asked_for_its_variables_again() -> None:
     board = Switchboard("pbx-1", "tnt_main")
     created = translate(first("inbound-echo", "CHANNEL_CREATE"), board)
