@@ -5,9 +5,10 @@ heir of a controller finds each leg that may be there (`AgentPhone.adopt`): thos
 were never answered as far as anybody knows and are ended, and so are legs on the switch that nobody noted.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 import msgspec
 import trio
@@ -28,12 +29,41 @@ REALM = "irisx.inside"
 EXTENSION = "agent"
 
 
+class Notes(Protocol):
+    """Where the legs of one switch are noted; see `core.storage.agent_legs`. Its methods raise `PeerError`."""
+
+    async def begin(self, tenant_id: str, leg: str, agent_id: str) -> None: ...
+    async def keep(self, tenant_id: str, leg: str, dialog: Dialog) -> None: ...
+    async def all(self) -> list[store.StoredLeg]: ...
+    async def forget(self, legs: Sequence[str]) -> None: ...
+
+
+class StoredNotes:
+    """The store, one crossing for each note."""
+
+    def __init__(self, parts: Parts, node: str) -> None:
+        self._parts = parts
+        self._node = node
+
+    async def begin(self, tenant_id: str, leg: str, agent_id: str) -> None:
+        begin = partial(store.begin, leg=leg, node=self._node, agent_id=agent_id)
+        await self._parts.bridge.run(begin, self._parts.db, tenant_id)
+
+    async def keep(self, tenant_id: str, leg: str, dialog: Dialog) -> None:
+        await self._parts.bridge.run(store.keep, self._parts.db, tenant_id, leg, dialog)
+
+    async def all(self) -> list[store.StoredLeg]:
+        return await self._parts.bridge.run(store.of_node, self._parts.db, self._node)
+
+    async def forget(self, legs: Sequence[str]) -> None:
+        await self._parts.bridge.run(store.forget, self._parts.db, self._node, legs)
+
+
 class AgentPhone:
     """Made by `open_agent_phone`, for as long as a switch is ours."""
 
-    def __init__(self, parts: Parts, node: str, phone: Phone) -> None:
-        self._parts = parts
-        self._node = node
+    def __init__(self, notes: Notes, phone: Phone) -> None:
+        self._notes = notes
         self._phone = phone
         self._noted: set[str] = set()
         """Legs that the store has."""
@@ -44,7 +74,7 @@ class AgentPhone:
 
     async def adopt(self) -> None:
         """Go on with the legs that a predecessor noted."""
-        for one in await self._parts.bridge.run(store.of_node, self._parts.db, self._node):
+        for one in await self._notes.all():
             self._noted.add(one.leg)
             if one.dialog:
                 self._phone.restore(msgspec.convert(one.dialog, Dialog))
@@ -67,8 +97,7 @@ class AgentPhone:
             outcome.append(await self._phone.call(leg, EXTENSION, sdp, headers=headers, caller=caller))
 
         async def note() -> None:
-            begin = partial(store.begin, leg=leg, node=self._node, agent_id=agent)
-            await self._parts.bridge.run(begin, self._parts.db, tenant_id)
+            await self._notes.begin(tenant_id, leg, agent)
 
         try:
             # The switch answers in 6-30 ms; the store meanwhile.
@@ -79,26 +108,20 @@ class AgentPhone:
             raise _meant(failed) from None
         except ValueError:
             raise RequestError("a value of this call cannot be sent", code="invalid_value") from None
-        keep = partial(store.keep, self._parts.db, tenant_id, leg)
-        await self._parts.bridge.run(keep, outcome[0].dialog)
+        await self._notes.keep(tenant_id, leg, outcome[0].dialog)
         return outcome[0].sdp
 
     async def renew(self, tenant_id: str, leg: str, sdp: str) -> str:
         """The switch's answer to a new offer within a leg. Raises like `call`; `Conflict` for a leg that ended."""
-        keep = partial(store.keep, self._parts.db, tenant_id, leg)
-
-        async def before(dialog: Dialog) -> None:
-            await self._parts.bridge.run(keep, dialog)
-
         try:
-            answered = await self._phone.renew(leg, sdp, keep=before)
+            answered = await self._phone.renew(leg, sdp, keep=partial(self._notes.keep, tenant_id, leg))
         except KeyError:
             raise Conflict("the leg has ended meanwhile", code="leg_ended") from None
         except ValueError:
             raise Conflict("an offer of this leg waits for its answer", code="busy") from None
         except CallFailed as failed:
             raise _meant(failed) from None
-        await self._parts.bridge.run(keep, answered.dialog)
+        await self._notes.keep(tenant_id, leg, answered.dialog)
         return answered.sdp
 
     async def tidy(self, live: set[str], calling: set[str]) -> None:
@@ -108,9 +131,7 @@ class AgentPhone:
             for leg in over:
                 self._phone.forget(leg)
             try:
-                await self._parts.bridge.run(
-                    partial(store.forget, legs=list(over)), self._parts.db, self._node
-                )
+                await self._notes.forget(list(over))
             except PeerError as failed:
                 LOG.info("legs that are over are forgotten later", error=failed.code)
                 return
@@ -133,11 +154,11 @@ async def beside_each_other() -> AsyncIterator[trio.Nursery]:
 
 
 @asynccontextmanager
-async def open_agent_phone(parts: Parts, node: str, inside: Inside) -> AsyncIterator[AgentPhone]:
+async def open_agent_phone(notes: Notes, inside: Inside) -> AsyncIterator[AgentPhone]:
     """A phone to the switch's inside profile for as long as the block lasts."""
     identity = Identity(inside.user, REALM, inside.password)
     async with open_phone(Place(inside.host, inside.port), identity) as phone:
-        agents = AgentPhone(parts, node, phone)
+        agents = AgentPhone(notes, phone)
         async with beside(agents.drain_ends):
             yield agents
 

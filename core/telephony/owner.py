@@ -28,7 +28,7 @@ from core.storage import nodes as node_store
 from core.telephony import consult
 from core.telephony import resync as comparing
 from core.telephony.agent_legs import look_after_legs
-from core.telephony.agent_phone import AgentPhone, open_agent_phone
+from core.telephony.agent_phone import AgentPhone, StoredNotes, open_agent_phone
 from core.telephony.node_orders import turn_away
 from core.telephony.order_intake import OrderIntake
 from core.telephony.parts import Parts
@@ -201,7 +201,7 @@ class Owner:
         if inside is None:
             yield
             return
-        async with open_agent_phone(self.parts, self.node.id, inside) as self.phone:
+        async with open_agent_phone(StoredNotes(self.parts, self.node.id), inside) as self.phone:
             yield
 
     async def _until_lost(self, scope: trio.CancelScope) -> None:
