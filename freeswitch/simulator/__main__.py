@@ -1,6 +1,6 @@
 """``python -m freeswitch.simulator``: a simulated switch in a process of its own, for tests and benches.
 
-Prints one line of JSON (host, port, core_uuid) when it is ready.
+Prints one line of JSON (host, port, core_uuid, and sip_port when asked for) when it is ready.
 """
 
 import argparse
@@ -18,6 +18,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--host", default=known.host)
     parser.add_argument("--port", type=int, default=0, help="0 picks a free port (the default)")
     parser.add_argument("--password", default=os.environ.get("SIMULATOR_PASSWORD", known.password))
+    parser.add_argument(
+        "--sip-port", type=int, default=None, help="take agents' legs over SIP; 0 picks a free port"
+    )
+    parser.add_argument("--inside-user", default=known.inside_user, help="who sends agents' legs")
+    parser.add_argument("--inside-password", default=os.environ.get("SIMULATOR_INSIDE_PASSWORD", ""))
+    parser.add_argument("--sounds-dir", default="", help="where sound files of relative names are")
     parser.add_argument("--switchname", default=known.switchname)
     parser.add_argument("--hostname", default=known.hostname)
     parser.add_argument("--seed", type=int, default=None)
@@ -62,6 +68,10 @@ def main() -> None:
             host=given.host,
             port=given.port,
             password=given.password,
+            sip_port=given.sip_port,
+            inside_user=given.inside_user,
+            inside_password=given.inside_password,
+            sounds_dir=given.sounds_dir,
             switchname=given.switchname,
             hostname=given.hostname,
             seed=given.seed,

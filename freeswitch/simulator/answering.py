@@ -16,6 +16,8 @@ def pre_answer(channel: Channel) -> None:
         return
     if channel.direction == "inbound" and channel.name.startswith("sofia/"):
         sip_in.start_media(channel)
+        if channel.leg is not None:
+            channel.leg.pre_answer()
         channel.set("endpoint_disposition", "EARLY MEDIA")
     mark_pre_answered(channel)
 
@@ -46,6 +48,8 @@ def ring_ready(channel: Channel) -> None:
         channel.other_changed()
     if channel.direction == "inbound" and channel.get("sip_to_tag") is None:
         channel.set("sip_to_tag", sdp.tag(channel.switch.rng))
+    if channel.leg is not None:
+        channel.leg.ring()
     channel.fire(at.CHANNEL_PROGRESS)
     run_hooks(channel, "ring")
     channel.set_call_state(ch.RINGING)
@@ -57,9 +61,11 @@ def answer(channel: Channel) -> None:
         return
     if not channel.early and channel.direction == "inbound" and channel.name.startswith("sofia/"):
         sip_in.start_media(channel)
+    if channel.leg is not None:
+        channel.leg.accept(channel)
     mark_answered(channel)
     channel.set("endpoint_disposition", "ANSWER")
-    if channel.name.startswith("sofia/") and channel.direction == "inbound":
+    if channel.leg is None and channel.name.startswith("sofia/") and channel.direction == "inbound":
         channel.switch.threads.after(0.002 + channel.switch.frame_delay(), sip_in.acknowledge, channel)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from freeswitch.simulator.conference import Member
     from freeswitch.simulator.message import Message
     from freeswitch.simulator.recording import Recording
+    from freeswitch.simulator.sip_legs import SipLeg
     from freeswitch.simulator.switch import Switch
 
 NEW, INIT, ROUTING, SOFT_EXECUTE, EXECUTE, EXCHANGE_MEDIA = range(6)
@@ -39,7 +40,7 @@ class Channel(Headers):
     __slots__ = (
         "app_log", "application", "application_data", "bridge_uuid", "broken", "bugs", "conference",
         "created_us", "digits_dialed", "diverted", "driver", "dtmf", "errand", "extension", "held",
-        "hold_spans", "holders", "inbox", "initial", "locked", "muted", "parked", "partner", "plan",
+        "hold_spans", "holders", "inbox", "initial", "leg", "locked", "muted", "parked", "partner", "plan",
         "recordings", "rejoin", "rung", "script", "session_id", "stopping", "switch", "thread",
         "transferred", "waiters",
     )  # fmt: skip
@@ -90,6 +91,8 @@ class Channel(Headers):
         self.script: Any = None
         self.driver: Running | None = None
         """The simulated person at the far end."""
+        self.leg: SipLeg | None = None
+        """The far end is no simulated person but a SIP dialog, with sound."""
         self.initial = ("", "", "")
         """Destination, dialplan and context the leg first came with (`show` keeps them)."""
 
@@ -216,6 +219,8 @@ class Channel(Headers):
             first = "bridge-originator" in self.flags
             self.set("last_bridge_role", "originator" if first else "originatee")
         self.fire(at.CHANNEL_HANGUP)
+        if self.leg is not None:
+            self.leg.hang_up(cause)
         if partner is not None:
             partner.wake()
         if self.driver is not None:

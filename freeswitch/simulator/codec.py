@@ -2,7 +2,7 @@
 
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
-from freeswitch.simulator.headers import BIT_RATES
+from freeswitch.simulator.headers import BIT_RATES, RATES
 from freeswitch.simulator.wire import Pair
 
 
@@ -29,7 +29,7 @@ def read_as(channel: Channel, codec: str) -> None:
     channel.read_codec = codec
     channel.touch()
     channel.set("read_codec", codec)
-    channel.set("read_rate", "8000")
+    channel.set("read_rate", RATES.get(codec, "8000"))
     channel.fire(at.CODEC_READ_APP, after=_read_headers(codec))
 
 
@@ -41,7 +41,7 @@ def read_as_agreed(channel: Channel) -> None:
 def _read_headers(codec: str) -> tuple[Pair, ...]:
     return (
         ("channel-read-codec-name", codec),
-        ("channel-read-codec-rate", "8000"),
+        ("channel-read-codec-rate", RATES.get(codec, "8000")),
         ("channel-read-codec-bit-rate", BIT_RATES[codec]),
     )
 
@@ -50,6 +50,6 @@ def _write_headers(codec: str) -> tuple[Pair, ...]:
     # The odd capitals are FreeSWITCH's.
     return (
         ("Channel-Write-Codec-Name", codec),
-        ("Channel-Write-Codec-Rate", "8000"),
+        ("Channel-Write-Codec-Rate", RATES.get(codec, "8000")),
         ("Channel-Write-codec-bit-rate", BIT_RATES[codec]),
     )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 HANGUP = 10
 """CS_HANGUP: from this state on a channel is down."""
 
-BIT_RATES = {"PCMU": "64000", "L16": "128000"}
+BIT_RATES = {"PCMU": "64000", "PCMA": "64000", "L16": "128000", "opus": "0"}
+RATES = {"opus": "48000"}
+"""Sampling rates of codecs that have another one than 8000."""
 
 
 def _codec_pairs(read: str, write: str) -> list[Pair]:
@@ -24,7 +26,7 @@ def _codec_pairs(read: str, write: str) -> list[Pair]:
         if codec:
             found += [
                 (f"Channel-{side}-Codec-Name", codec),
-                (f"Channel-{side}-Codec-Rate", "8000"),
+                (f"Channel-{side}-Codec-Rate", RATES.get(codec, "8000")),
                 (f"Channel-{side}-Codec-Bit-Rate", BIT_RATES[codec]),
             ]
     return found

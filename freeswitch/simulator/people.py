@@ -10,19 +10,13 @@ from functools import partial
 from freeswitch.simulator import answering, codec, holding, keys, sip
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.scripts import Person
+from freeswitch.simulator.sdp import reply_phrase
 from freeswitch.simulator.timing import Thread
 from freeswitch.words import CAUSES
 
 KEY_GAP_S = 0.2
 KEY_SAMPLES = 1600
 """How long a key is held, in samples at 8 kHz."""
-
-PHRASES = {
-    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 480: "Temporarily Unavailable",
-    484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here",
-    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 600: "Busy Everywhere",
-    603: "Decline",
-}  # fmt: skip
 
 
 def caller(channel: Channel, person: Person) -> Thread:
@@ -65,7 +59,7 @@ def callee(channel: Channel, person: Person, target: str) -> Thread:
         return
     if person.refuse:
         cause = CAUSES.get(person.refuse)
-        sip.refused(channel, status, PHRASES.get(status, "Refused"), cause.number if cause else 31)
+        sip.refused(channel, status, reply_phrase(status), cause.number if cause else 31)
         channel.hang_up(person.refuse)
         return
     if not channel.early:

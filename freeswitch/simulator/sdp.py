@@ -1,8 +1,20 @@
-"""Session descriptions, tags and ports: the made-up half of a SIP dialogue. Pure."""
+"""Session descriptions, tags, ports and phrases: the made-up half of a SIP dialogue. Pure."""
 
 import random
 
 _TAG = "0123456789ABCDEFGHJKLMNPQRSTUVXYZabcdefghjkmnprstuvxyz"
+
+_PHRASES = {
+    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 480: "Temporarily Unavailable",
+    484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 600: "Busy Everywhere",
+    603: "Decline",
+}  # fmt: skip
+
+
+def reply_phrase(status: int) -> str:
+    """Return the words that go with a SIP status."""
+    return _PHRASES.get(status, "Refused")
 
 
 def tag(rng: random.Random) -> str:

@@ -19,6 +19,7 @@ from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.listener import Listener
 from freeswitch.simulator.settings import SimulatorSettings
+from freeswitch.simulator.sip_listen import SipListener
 from freeswitch.simulator.switch import Switch
 from freeswitch.simulator.traffic import Stream
 from freeswitch.simulator.transport import Wire
@@ -31,6 +32,9 @@ class Simulator:
         self.settings = settings
         self.rng = random.Random(settings.seed)
         self.port = settings.port
+        self.sip_port = 0
+        """Where the inside profile listens, when the settings want one; 0 for nowhere."""
+        self.sip: SipListener | None = None
         self._kick = trio.Event()
         self._numbers = itertools.count(1)
         self._nursery: trio.Nursery | None = None
@@ -52,6 +56,8 @@ class Simulator:
         switch.on_stuck = lambda listener: faults.stuck(self, listener)
         switch.connect_out = self.connect_out
         switch.control = self
+        if self.sip is not None:
+            switch.sip_ports["inside"] = self.sip_port
         switch.start()
         self.stream = Stream(switch, self.settings.traffic)
 
@@ -90,6 +96,8 @@ class Simulator:
                     self._nursery = nursery
                     nursery.start_soon(self._drive)
                     nursery.start_soon(self._accept, listening)
+                    if self.settings.sip_port is not None:
+                        await nursery.start(self._inside)
                     task_status.started(self.port)
                     await self.stopped.wait()
                     nursery.cancel_scope.cancel()
@@ -97,6 +105,21 @@ class Simulator:
                 for wire in list(self.wires.values()):
                     wire.abandon()
                 self.switch.power_off()
+
+    async def _inside(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The inside profile with its sound."""
+        from freeswitch.simulator.media_aiortc import AiortcMedia
+
+        media = AiortcMedia(self.settings.host)
+        media.start()
+        try:
+            self.sip = SipListener(self.settings, lambda: self.switch, media)
+            async with trio.open_nursery() as nursery:
+                self.sip_port = await nursery.start(self.sip.run)
+                self.switch.sip_ports["inside"] = self.sip_port
+                task_status.started()
+        finally:
+            media.stop()
 
     async def _accept(self, listening: socket.socket) -> None:
         while True:
@@ -182,6 +205,8 @@ class Simulator:
                 if wire is not None:
                     wire.reset()
         old.power_off()
+        if self.sip is not None:
+            self.sip.reset()
         self.restarts += 1
         self._begin()
         self._kick.set()
@@ -203,7 +228,7 @@ async def serve(
 def run(settings: SimulatorSettings, *, announce: bool = True) -> None:
     """Run a simulated switch in the foreground; blocks until it is shut down or interrupted.
 
-    ``announce`` prints one line of JSON with host and port when it is ready.
+    ``announce`` prints one line of JSON with host and port (and ``sip_port``) when it is ready.
     """
 
     async def main() -> None:
@@ -217,6 +242,8 @@ def run(settings: SimulatorSettings, *, announce: bool = True) -> None:
                     "port": simulator.port,
                     "core_uuid": simulator.switch.core_uuid,
                 }
+                if simulator.sip_port:
+                    ready["sip_port"] = simulator.sip_port
                 sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
                 sys.stdout.flush()
 

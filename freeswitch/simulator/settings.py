@@ -47,6 +47,15 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     acl: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks that may connect; the others get ``text/rude-rejection``."""
 
+    sip_port: int | None = None
+    """Where the inside profile takes agents' legs over SIP (TCP), with sound; 0 picks a free port. None: nowhere, and
+    nothing of the sound is even imported."""
+    inside_user: str = "irisx"
+    inside_password: str = ""
+    """What such a leg must show; empty: nothing."""
+    sounds_dir: str = ""
+    """Where sound files of relative names are; empty: nowhere, they last a while and are silent."""
+
     hostname: str = "simulator"
     switchname: str = "simulator"
     core_uuid: str = ""

@@ -153,6 +153,9 @@ def arrive(channel: Channel, caller: Caller) -> None:
 
 def start_media(channel: Channel) -> None:
     """Write what our 200 or 183 with SDP leaves on an inbound leg."""
+    if channel.leg is not None:
+        channel.leg.start_media(channel)
+        return
     remote = (channel.get("remote_media_ip") or "127.0.0.1", channel.get("remote_media_port") or "0")
     port = media_port(channel.switch.rng)
     session = 1_790_000_000 + channel.switch.rng.randrange(9_000_000)

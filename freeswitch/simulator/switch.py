@@ -125,6 +125,7 @@ class Switch:
         self.hash: dict[tuple[str, str], str] = {}
         self.traffic = settings.traffic
         self.profiles = set(settings.profiles)
+        self.sip_ports = dict(SIP_PORTS)
         self.gateways = dict(settings.gateways)
         self.calls_in = {"carrier": 0, "inside": 0, "internal": 0}
         self.calls_out = {"carrier": 0, "inside": 0, "internal": 0}
@@ -148,7 +149,7 @@ class Switch:
 
     def sip_port(self, profile: str) -> int:
         """Return the SIP port of a profile."""
-        return SIP_PORTS.get(profile, 5060)
+        return self.sip_ports.get(profile, 5060)
 
     def log(self, level: int, text: str, *, file: str, function: str, line: int, user: str = "") -> None:
         """Write a log line to the connections that asked for lines of ``level`` (0 console to 7 debug)."""

@@ -1,5 +1,7 @@
 """Inbound calls: one INVITE, and the streams of callers who come by themselves."""
 
+from typing import TYPE_CHECKING
+
 from freeswitch.simulator import channel as ch
 from freeswitch.simulator import codec, lifecycle, names, people, sip_in
 from freeswitch.simulator.channel import Channel
@@ -8,26 +10,39 @@ from freeswitch.simulator.scripts import Caller, Person, Traffic, Visit
 from freeswitch.simulator.switch import Refused, Switch
 from freeswitch.simulator.timing import Thread
 
+if TYPE_CHECKING:
+    from freeswitch.simulator.sip_legs import SipLeg
 
-def call_in(switch: Switch, caller: Caller, person: Person, *, uuid: str = "") -> Channel:
-    """Let ``caller`` call the switch. Raises `Refused` when the switch answers 503 instead."""
-    channel = switch.new_channel(
-        uuid, f"sofia/{caller.profile}/{caller.number}@{caller.ip}:{caller.port}", "inbound"
-    )
+
+def call_in(
+    switch: Switch,
+    caller: Caller,
+    person: Person | None = None,
+    *,
+    uuid: str = "",
+    leg: "SipLeg | None" = None,
+) -> Channel:
+    """Let ``caller`` call the switch; ``leg`` when that came over SIP and nobody has to play them.
+
+    Raises `Refused` when the switch answers 503 instead.
+    """
+    name = leg.name if leg else f"sofia/{caller.profile}/{caller.number}@{caller.ip}:{caller.port}"
+    channel = switch.new_channel(uuid, name, "inbound")
+    channel.leg = leg
     switch.calls_in[caller.profile] = switch.calls_in.get(caller.profile, 0) + 1
     channel.enter(ch.NEW)
-    name = caller.name
-    if switch.invalid_utf8 and name:
-        name = name[:2] + "\udcff" + name[2:]
+    shown = caller.name
+    if switch.invalid_utf8 and shown:
+        shown = shown[:2] + "\udcff" + shown[2:]
     channel.profile = Profile(
         direction="inbound",
         uuid=channel.uuid,
         created_us=switch.clock.now_us(),
         username=caller.number,
         dialplan="XML",
-        caller_id_name=name,
+        caller_id_name=shown,
         caller_id_number=caller.number,
-        orig_caller_id_name=name,
+        orig_caller_id_name=shown,
         orig_caller_id_number=caller.number,
         network_addr=caller.ip,
         ani=caller.number,
@@ -38,9 +53,13 @@ def call_in(switch: Switch, caller: Caller, person: Person, *, uuid: str = "") -
     )
     channel.initial = (caller.destination, "XML", channel.profile.context)
     sip_in.arrive(channel, caller)
-    codec.agree(channel)
+    if leg is not None:
+        leg.arrive(channel)
+    else:
+        codec.agree(channel)
     channel.thread = switch.threads.spawn(lifecycle.inbound_thread(channel))
-    channel.driver = switch.threads.spawn(people.caller(channel, person))
+    if leg is None:
+        channel.driver = switch.threads.spawn(people.caller(channel, person or Person()))
     return channel
 
 

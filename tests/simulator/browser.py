@@ -1,0 +1,194 @@
+"""A stand-in for browsers: aiortc as the one who offers, in a thread of its own, speaking a tone and listening.
+
+It needs what FreeSWITCH's answers leave out (``a=sendrecv``), and 127.0.0.1 among its addresses, which aioice leaves out.
+"""
+
+import array
+import asyncio
+import fractions
+import math
+import threading
+from collections import deque
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import aioice.ice
+import trio
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, AudioResampler
+
+RATE = 8000
+LIMIT_S = 15.0
+"""How long a test waits for a sound: the machine may be busy."""
+_T = TypeVar("_T")
+
+
+def tone(pitch: float, samples: int, begin: int = 0, level: int = 8000) -> "array.array[int]":
+    """Some samples of a tone."""
+    step = 2 * math.pi * pitch / RATE
+    return array.array("h", [round(level * math.sin(step * (begin + n))) for n in range(samples)])
+
+
+def loudness(sound: "array.array[int]", pitch: float) -> float:
+    """How loud a pitch is in a sound (Goertzel), on the scale of its samples."""
+    if not sound:
+        return 0.0
+    turn = 2 * math.cos(2 * math.pi * pitch / RATE)
+    one = two = 0.0
+    for sample in sound:
+        one, two = sample + turn * one - two, one
+    power = one * one + two * two - turn * one * two
+    return 2 * math.sqrt(max(0.0, power)) / len(sound)
+
+
+class _Voice(MediaStreamTrack):
+    """Speaks a tone, 20 ms at a time."""
+
+    kind = "audio"
+
+    def __init__(self, pitch: float) -> None:
+        super().__init__()
+        self.pitch = pitch
+        self._frame = 0
+        self._began = 0.0
+
+    async def recv(self) -> AudioFrame:
+        now = asyncio.get_running_loop().time()
+        self._began = self._began or now
+        await asyncio.sleep(max(0.0, self._began + self._frame * 0.02 - now))
+        frame = AudioFrame(format="s16", layout="mono", samples=160)
+        frame.planes[0].update(tone(self.pitch, 160, self._frame * 160).tobytes())
+        frame.pts = self._frame * 160
+        frame.sample_rate = RATE
+        frame.time_base = fractions.Fraction(1, RATE)
+        self._frame += 1
+        return frame
+
+
+class Browser:
+    """One page with a telephone in it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pitch: float) -> None:
+        self._loop = loop
+        self._pitch = pitch
+        self._heard: deque[bytes] = deque(maxlen=25)
+        self.frames = 0
+        self._connection: RTCPeerConnection | None = None
+
+    async def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return await trio.to_thread.run_sync(asked.result, LIMIT_S)
+
+    async def offer(self) -> str:
+        """A whole offer of a new RTCPeerConnection; the one before is left as a reloaded page leaves it."""
+        return await self._run(self._offer())
+
+    async def answered(self, sdp: str) -> None:
+        """Take the switch's answer."""
+        await self._run(self._answered(sdp))
+
+    async def close(self) -> None:
+        """Close the page."""
+        if self._connection is not None:
+            await self._run(self._connection.close())
+
+    async def _offer(self) -> str:
+        if self._connection is not None:
+            await self._connection.close()
+        connection = self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection.addTrack(_Voice(self._pitch))
+        connection.on("track", lambda track: self._loop.create_task(self._listen(track)))
+        await connection.setLocalDescription(await connection.createOffer())
+        return connection.localDescription.sdp
+
+    async def _answered(self, sdp: str) -> None:
+        assert self._connection is not None
+        sdp = sdp.replace("a=ptime:20", "a=ptime:20\r\na=sendrecv")
+        await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        resampler = AudioResampler(format="s16", layout="mono", rate=RATE, frame_size=160)
+        try:
+            while True:
+                heard = await track.recv()
+                assert isinstance(heard, AudioFrame)
+                for frame in resampler.resample(heard):
+                    self._heard.append(bytes(frame.planes[0])[:320])
+                    self.frames += 1
+        except MediaStreamError:
+            return
+
+    def hears(self, pitch: float) -> float:
+        """How loud it has heard a pitch in the last half second."""
+        return loudness(array.array("h", b"".join(self._heard)), pitch)
+
+    async def wait_for(self, *pitches: float, without: tuple[float, ...] = (), above: float = 1500.0) -> None:
+        """Wait until it hears all of these pitches, and none of the others. Raises `trio.TooSlowError`."""
+        with trio.fail_after(LIMIT_S):
+            while not (
+                len(self._heard) == 25
+                and all(self.hears(pitch) > above for pitch in pitches)
+                and all(self.hears(pitch) < above / 5 for pitch in without)
+            ):
+                await trio.sleep(0.05)
+
+    async def wait_for_silence(self) -> None:
+        """Wait until half a second without a sound has come."""
+        with trio.fail_after(LIMIT_S):
+            while len(self._heard) < 25 or max(map(abs, array.array("h", b"".join(self._heard)))) > 200:
+                await trio.sleep(0.05)
+
+
+class Browsers:
+    """Makes browsers."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._open: list[Browser] = []
+
+    def open(self, pitch: float) -> Browser:
+        """A page whose microphone hears a tone."""
+        made = Browser(self._loop, pitch)
+        self._open.append(made)
+        return made
+
+    async def close(self) -> None:
+        """Close all pages."""
+        for one in self._open:
+            await one.close()
+
+
+@contextmanager
+def browsers() -> Iterator[Browsers]:
+    """A thread for browsers."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    before = aioice.ice.get_host_addresses
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+    made = Browsers(loop)
+    try:
+        yield made
+    finally:
+        asyncio.run_coroutine_threadsafe(_end(made), loop).result(LIMIT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        aioice.ice.get_host_addresses = before
+
+
+async def _end(made: Browsers) -> None:
+    for one in made._open:
+        if one._connection is not None:
+            await one._connection.close()
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
