@@ -129,7 +129,9 @@ async def test_a_key_whose_process_died_never_acts_again(connect: Connect) -> No
         async with api.owner(who.node, placed) as got:
             await who.dial("interrupted")
             # (what was answered is noted behind the answer)
-            await asyncio.gather(*api.services.finishing.values())
+            async with asyncio.timeout(10):
+                while api.services.finishing:
+                    await asyncio.sleep(0.01)
             async with api.database.system() as conn:
                 await conn.execute(
                     "update idempotency_keys set finished = false, created_at = now() - interval '2 minutes'"

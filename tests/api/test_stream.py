@@ -207,6 +207,7 @@ async def test_a_heartbeat_tells_the_head(connect: Connect, monkeypatch: pytest.
         monkeypatch.setattr("api.http.follow.HEARTBEAT_S", 0.2)
         traffic = await Traffic.begin(api)
         async with viewing(api, traffic.key) as viewer:
+            await viewer.frame("hello")
             await traffic.happen(3)
             await viewer.until(await head_of(api, traffic.tenant))
             beat = await viewer.frame("heartbeat")
