@@ -99,6 +99,35 @@ def api() -> None:
     serve(settings)
 
 
+def node(
+    name: Annotated[
+        str, typer.Argument(metavar="SWITCH", help="The switch that writes here: its name or id.")
+    ],
+    recordings: Annotated[Path, typer.Option(help="The folder that it writes recordings into.")] = Path(
+        "/var/lib/irisx/recordings"
+    ),
+    switch_folder: Annotated[
+        str, typer.Option(help="How the switch itself calls that folder, where that is different.")
+    ] = "",
+    encryption: Annotated[
+        str, typer.Option(envvar="IRISX_S3_ENCRYPTION", help="AES256 or aws:kms; else as the bucket says.")
+    ] = "",
+    kms_key: Annotated[str, typer.Option(envvar="IRISX_S3_KMS_KEY", help="The key for aws:kms.")] = "",
+) -> None:
+    """Run beside a switch: bring its finished recordings into the object store, and prompts to it."""
+    if encryption not in ("", "AES256", "aws:kms"):
+        raise Failure("--encryption is AES256 or aws:kms", exit_code=2)
+    settings = _settings("DATABASE_URL", "REDIS_URL")
+    from core.node_agent.process import Options, run
+    from core.storage.recording_upload import Sealing
+
+    sealing = Sealing(algorithm=encryption, kms_key=kms_key)
+    try:
+        run(settings, Options(node=name, recordings=recordings, there=switch_folder, sealing=sealing))
+    except OSError as error:
+        raise Failure(f"the folder {recordings} cannot be used: {error.strerror or error}") from error
+
+
 def fake_providers(
     ports: Annotated[
         list[str], typer.Argument(metavar="CHANNEL=PORT...", help="Who plays where on 127.0.0.1.")
@@ -148,13 +177,20 @@ def simulator(
         int, typer.Option(min=0, max=65535, help="Event Socket port; 0 picks a free one.")
     ] = 8021,
     host: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
+    sip_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="SIP port for agents' legs, with sound; without it there are none."
+        ),
+    ] = None,
     calls_per_minute: Annotated[float, typer.Option(min=0, max=60_000, help="Inbound calls.")] = 12.0,
     recordings: Annotated[
         Path | None, typer.Option(help="Where it writes recordings; nowhere when not given.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same calls; -1 draws one.")] = -1,
 ) -> None:
-    """Run a simulated switch. Its password is IRISX_SIMULATOR_PASSWORD, or FreeSWITCH's own default."""
+    """Run a simulated switch. Its password, for the inside profile's user `irisx` too, is IRISX_SIMULATOR_PASSWORD, or
+    FreeSWITCH's own default."""
     from freeswitch.simulator import LIVING, SimulatorSettings
     from freeswitch.simulator import run as run_simulator
 
@@ -164,10 +200,13 @@ def simulator(
     per_second = calls_per_minute / MINUTE_S
     # The limit follows the rate, so that a high one is not silently cut off: calls last a minute or so.
     limit = max(LIVING.limit, int(per_second * 240))
+    password = os.environ.get("IRISX_SIMULATOR_PASSWORD") or known.password
     settings = SimulatorSettings(
         host=host,
         port=port,
-        password=os.environ.get("IRISX_SIMULATOR_PASSWORD") or known.password,
+        password=password,
+        sip_port=sip_port,
+        inside_password=password,
         seed=None if seed < 0 else seed,
         # As often as the configuration that we ship for a real one.
         heartbeat_s=1.0,

@@ -26,6 +26,8 @@ HOST = "127.0.0.1"
 PREPARE_S = 90.0
 """Longer than another starter's migration may take (`core.storage.migrate.WAIT_S`)."""
 SIMULATOR_NAME = "simulator"
+SIMULATOR_USER = "irisx"
+"""Who controllers are on its inside profile."""
 PLAYED = ("sms.twilio", "email.postmark", "whatsapp", "telegram", "teams", "discord", "slack")
 """The channels whose providers are played: one of each family."""
 OPEN_PLACE = Path("/var/lib/irisx")
@@ -90,6 +92,11 @@ def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
     hosting = probes.channel_host(plan.settings.redis_url)
     about = "sends messages, holds channels' connections"
     plan.steps.append(_program("channels", about, ["channels"], env, state, hosting))
+    if choices.simulator and not settings.switches:
+        argv = ["node", SIMULATOR_NAME, "--recordings", str(state.path / "recordings")]
+        about = "brings recordings of the simulated switch into the object store"
+        beside = probes.node_agent(plan.settings.redis_url)
+        plan.steps.append(_program("node", about, argv, env, state, beside))
     address = browser_address(msgspec.structs.replace(plan.settings, public_url=""))
     about = f"HTTP and pages on {browser_address(plan.settings)}"
     plan.steps.append(_program("api", about, ["api"], env, state, probes.api(address)))
@@ -144,13 +151,18 @@ def _simulator(plan: Plan, choices: Choices, state: StateDir) -> None:
     memory = state.remembered()
     if not memory.simulator_port or not ports.is_free(HOST, memory.simulator_port):
         memory.simulator_port = ports.free_port(HOST)
+    if not memory.simulator_sip_port or not ports.is_free(HOST, memory.simulator_sip_port):
+        memory.simulator_sip_port = ports.free_port(HOST)
     state.remember(memory)
-    url = f"esl://:{memory.simulator_password}@{HOST}:{memory.simulator_port}"
+    inside = f"{SIMULATOR_USER}:{memory.simulator_password}@{HOST}:{memory.simulator_sip_port}"
+    url = f"esl://:{memory.simulator_password}@{HOST}:{memory.simulator_port}?inside={inside}"
     plan.settings = msgspec.structs.replace(plan.settings, switches=(SwitchAddress(SIMULATOR_NAME, url),))
     argv = [
         "simulator",
         "--port",
         str(memory.simulator_port),
+        "--sip-port",
+        str(memory.simulator_sip_port),
         "--calls-per-minute",
         str(choices.calls_per_minute),
     ]

@@ -10,7 +10,7 @@ import trio
 from redis.exceptions import RedisError
 
 from api.up.parts import Probe
-from core.bus import HOSTS, PRESENCE
+from core.bus import HOSTS, NODE_AGENTS, PRESENCE
 
 _PATIENCE_S = 1.0
 
@@ -40,6 +40,11 @@ def controller(redis_url: str) -> Probe:
 def channel_host(redis_url: str) -> Probe:
     """It shows itself on the bus: then it has reached database and bus."""
     return _shown(redis_url, HOSTS)
+
+
+def node_agent(redis_url: str) -> Probe:
+    """It shows itself on the bus: then it has reached database and bus, and holds its folder."""
+    return _shown(redis_url, NODE_AGENTS)
 
 
 def _shown(redis_url: str, kind: str) -> Probe:

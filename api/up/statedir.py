@@ -24,6 +24,7 @@ class Remembered(Struct):
     """What one run leaves to the next."""
 
     simulator_port: int = 0
+    simulator_sip_port: int = 0
     simulator_password: str = ""
     fakes: dict[str, int] = {}
     """The ports of the fake providers, by channel."""

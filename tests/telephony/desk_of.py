@@ -2,7 +2,8 @@
 
 `open_lab` gives a `Lab` with a switch behind it: the simulator in this process, or a real FreeSWITCH when these are set:
 
-``IRISX_TEST_SWITCH``   ``esl://:password@127.0.0.1:8021``, a switch that runs our configuration and nobody else uses
+``IRISX_TEST_SWITCH``   ``esl://:password@127.0.0.1:8021?inside=user:password@127.0.0.1:5080``, a switch that runs our
+                        configuration and nobody else uses
 ``IRISX_TEST_CARRIER``  where its carrier profile listens, ``127.0.0.1:5060``
 
 The same tests run on both. People are `Person`s on either: SIP telephones with real sound at a real switch, scripts in
@@ -491,11 +492,11 @@ class SipPlace:
 
 
 @asynccontextmanager
-async def open_lab(**settings: str) -> AsyncIterator[Lab]:
-    """A lab for one test; ``settings`` are the node's. When the test is over, everybody hangs up and the switch must
+async def open_lab(*, with_sound: bool = False, **settings: str) -> AsyncIterator[Lab]:
+    """A lab for one test, ``with_sound`` for agents' legs; ``settings`` are the node's. When the test is over, everybody hangs up and the switch must
     be empty."""
     async with trio.open_nursery() as nursery:
-        place = await (_open_real(nursery) if REAL else _open_simulated(nursery))
+        place = await (_open_real(nursery) if REAL else _open_simulated(nursery, with_sound))
         wires = Wires()
         async with open_switch(
             place.endpoint, subscriptions=SUBSCRIPTIONS, connect=wires.connect, settings=QUICK
@@ -551,7 +552,7 @@ async def _open_real(nursery: trio.Nursery) -> SipPlace:
     return SipPlace(exchange, Endpoint.parse(REAL))
 
 
-async def _open_simulated(nursery: trio.Nursery) -> Place:
+async def _open_simulated(nursery: trio.Nursery, with_sound: bool) -> Place:
     from tests.telephony.simulated import open_simulated
 
-    return await open_simulated(nursery)
+    return await open_simulated(nursery, with_sound=with_sound)

@@ -78,9 +78,15 @@ class SimulatedPlace:
         return SimulatedPerson(lab.desk, uuid)
 
 
-async def open_simulated(nursery: trio.Nursery) -> SimulatedPlace:
-    """Start a simulator in ``nursery``."""
-    settings = SimulatorSettings(port=0, traffic=Traffic(rules=_rules()), heartbeat_s=1.0)
+async def open_simulated(nursery: trio.Nursery, *, with_sound: bool = False) -> SimulatedPlace:
+    """Start a simulator in ``nursery``; ``with_sound`` it takes agents' legs, too."""
+    settings = SimulatorSettings(
+        port=0,
+        sip_port=0 if with_sound else None,
+        inside_password="inside-secret",  # noqa: S106 - of a switch that lives as long as a test
+        traffic=Traffic(rules=_rules()),
+        heartbeat_s=1.0,
+    )
     simulator: Simulator = await nursery.start(_serve, settings)
     return SimulatedPlace(simulator)
 

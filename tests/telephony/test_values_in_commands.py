@@ -7,8 +7,10 @@ one of the few shapes that the orders are made of, with the caller's values whol
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVarTuple
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -31,6 +33,7 @@ Ts = TypeVarTuple("Ts")
 TENANT = "tnt_main"
 TEMPLATE = "sofia/gateway/trunk/{number}"
 CUSTOMER, AGENT, HELD, WAITING, NEW, MEMBER, MUTED = ("c-1", "a-1", "h-1", "w-1", "n-1", "m-1", "q-1")
+FRESH = "0f8fad5b-d9cb-469f-a165-70867728950e"
 LEGS = {CUSTOMER, AGENT, HELD, WAITING, NEW, MEMBER, MUTED}
 ACTIONS = sorted(action for action in {**IN_TURN, **AT_ONCE, **ON_NODES} if not action.startswith("node."))
 
@@ -65,6 +68,32 @@ class _Switch:
         return []
 
 
+class WritingPhone:
+    """Writes down what an INVITE would say, and answers it: the agent's leg is there and parked then."""
+
+    def __init__(self, board: Switchboard) -> None:
+        self._board = board
+
+    async def call(
+        self, tenant_id: str, leg: str, sdp: str, *, agent: str, caller: str, headers: dict[str, str]
+    ) -> str:
+        assert tenant_id == TENANT and UUID.fullmatch(leg) and re.fullmatch("agt_[0-9a-z]+", agent)
+        assert re.fullmatch("[A-Za-z0-9_.+-]+", caller) and sdp.startswith("v=0")
+        assert set(headers) <= {
+            f"X-Irisx-{name}" for name in ("tenant", "agent", "request_id", "call", "dialled")
+        }
+        assert all(re.fullmatch("[A-Za-z0-9_.@:+*#-]+", value) for value in headers.values()), headers
+        await trio.lowlevel.checkpoint()
+        joined = self._board.calls.get(headers.get("X-Irisx-call", ""))
+        call = joined or Call(id="call_agent", tenant_id=TENANT, node="node_1")
+        call = msgspec.structs.replace(call, legs=(*call.legs, _leg(leg, agent=agent)))
+        self._board.restore([call])
+        return "v=0"
+
+    async def renew(self, tenant_id: str, leg: str, sdp: str) -> str:
+        raise AssertionError("none of the legs here is an agent's")
+
+
 class WritingDesk:
     """Writes down what would be sent. Nothing ever happens because of it."""
 
@@ -72,6 +101,7 @@ class WritingDesk:
         self.switch: Any = _Switch()
         self.board = Switchboard("node_1", TENANT)
         self.board.restore(_calls())
+        self.phone: Any = WritingPhone(self.board)
         self.watches = Watches()
         self.turns = Turns()
         self.state = "active"
@@ -105,6 +135,9 @@ class WritingDesk:
     def tell(self, kind: str, call_id: str, **data: str) -> None:
         self.told.append(data)
 
+    def calling(self, leg: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def background(self, fn: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         self._nursery.start_soon(fn, *args)
 
@@ -136,6 +169,7 @@ def give(action: str, call_id: str, args: dict[str, Any]) -> tuple[Outcome, list
                 request_id="req_1",
             )
             outcome = await carry_out(desk, order)
+            await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         return outcome, desk.lines
 
@@ -172,6 +206,9 @@ SETTABLE = {
     "hangup_after_bridge",
     "originate_disposition",
     "current_application_response",
+    "eavesdrop_whisper_aleg",
+    "eavesdrop_whisper_bleg",
+    "eavesdrop_enable_dtmf",
 }
 
 
@@ -235,7 +272,9 @@ def check(line: str, given_: dict[str, Any]) -> None:
         inline = words[1]
         if inline.startswith("m:^:"):
             applications = inline[4:].split("^")
-            assert applications[1:] == ["park:"]
+            if re.fullmatch(r"eavesdrop:[a-z]-1", applications[0]) and len(applications) == 1:
+                return
+            assert applications[1:] in (["park:"], [])
             assert applications[0].startswith("bridge:")
             _check_dial(applications[0].removeprefix("bridge:"), given_)
         else:
@@ -295,7 +334,12 @@ RIGHT: dict[str, list[object]] = {
     "digits": ["12#", "1w2"],
     "path": ["tone_stream://%(300,100,440)", "/sounds/a.wav", "a.wav", f"/rec/{TENANT}/rec_1.wav"],
     "cause": ["NORMAL_CLEARING", "USER_BUSY"],
-    "leg": [*sorted(LEGS)],
+    "leg": [*sorted(LEGS), FRESH],
+    "join": ["", *sorted(LEGS)],
+    "listen": ["", *sorted(LEGS)],
+    "agent": ["agt_1"],
+    "sdp": ["v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n"],
+    "caller": ["100", "+4930"],
     "other_leg": [*sorted(LEGS)],
     "monitor_leg": [*sorted(LEGS)],
     "call_id": ["call_pair", "call_held", "call_new"],
@@ -361,11 +405,19 @@ def test_a_hostile_value_in_one_field_is_refused_or_carried_whole(field: str, da
         "leg": "call.hold",
         "other_leg": "call.bridge",
         "call_id": "call.bridge",
+        "join": "agent.call",
+        "listen": "agent.call",
+        "agent": "agent.call",
+        "sdp": "agent.call",
+        "caller": "agent.call",
     }[field]
+    if action == "agent.call":
+        args["leg"] = FRESH
     outcome, lines = give(action, "call_pair", args)
     for line in lines:
         check(line, args)
-    if isinstance(hostile, str) and re.search("[\r\n\0]", hostile):
+    # (an offer is lines; it goes as a body)
+    if field != "sdp" and isinstance(hostile, str) and re.search("[\r\n\0]", hostile):
         assert outcome.status in ("refused", "not_found")
 
 
@@ -377,13 +429,17 @@ def test_what_is_right_is_really_sent() -> None:
             for member in ("3", "4"):
                 args = {name: right[0] for name, right in RIGHT.items() if name not in ("leg", "other_leg")}
                 args |= {"monitor_leg": MEMBER, "call_id": "call_held", "member": member}
+                if action == "agent.call":
+                    args |= {"leg": FRESH, "join": CUSTOMER if call_id == "call_pair" else ""}
                 _, lines = give(action, call_id, args)
                 sent[action].update(line.partition(" ")[0] for line in lines)
-    # For these two a transfer would have to be under way.
+    # For these two a transfer would have to be under way, and to renew goes by SIP.
     assert [action for action, verbs in sent.items() if not verbs] == [
+        "agent.renew",
         "call.transfer_cancel",
         "call.transfer_complete",
     ]
     assert "originate" in sent["call.originate"] & sent["call.monitor"] & sent["conference.add"]
     assert sent["call.transfer_blind"] >= {"uuid_setvar", "uuid_park", "uuid_transfer"}
+    assert sent["agent.call"] >= {"uuid_setvar", "uuid_transfer"}
     assert "uuid_bridge" in sent["call.bridge"] & sent["call.unhold"]
