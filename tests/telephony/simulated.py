@@ -83,7 +83,7 @@ async def open_simulated(nursery: trio.Nursery, *, with_sound: bool = False) -> 
     settings = SimulatorSettings(
         port=0,
         sip_port=0 if with_sound else None,
-        inside_password="inside-secret",  # noqa: S106 - of a switch that lives as long as a test
+        inside_password="inside-secret",
         traffic=Traffic(rules=_rules()),
         heartbeat_s=1.0,
     )
