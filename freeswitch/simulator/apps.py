@@ -103,13 +103,12 @@ def sleep(channel: Channel, data: str) -> Thread:
 
 
 @app("echo", media=True)
-def echo(channel: Channel, data: str) -> Thread:
-    yield from executing.pause(channel, None)
-
-
 @app("delay_echo", media=True)
-def delay_echo(channel: Channel, data: str) -> Thread:
+def echo(channel: Channel, data: str) -> Thread:
+    """Let the far end hear itself; ``delay_echo`` too, without the delay."""
+    channel.flags.add("echo")
     yield from executing.pause(channel, None)
+    channel.flags.discard("echo")
 
 
 @app("park")

@@ -5,13 +5,17 @@ from freeswitch.simulator import channel as ch
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.executing import app
+from freeswitch.simulator.hearing import Spying
 from freeswitch.simulator.timing import Thread
 
+_WHISPER = {"0": (False, False), "1": (False, True), "2": (True, False), "3": (True, True)}
+"""Keys while listening: whom the listener speaks to, the leg itself and the other one (switch_ivr_async.c)."""
 
-def _listen(channel: Channel, target: Channel, function: str) -> Thread:
-    """Hang a media bug on ``target`` and stay until either end is gone."""
+
+def _listen(channel: Channel, target: Channel, *, aloud: bool = False) -> Thread:
+    """Hang a media bug on ``target`` and stay until either end is gone; ``aloud``: everybody hears the listener."""
     codec.read_as(channel, "L16")
-    bug = (("Media-Bug-Function", function), ("Media-Bug-Target", channel.uuid))
+    bug = (("Media-Bug-Function", "eavesdrop"), ("Media-Bug-Target", channel.uuid))
     # Not among `Channel.bugs`: this one ends when its listener notices, before the target does.
     target.fire(at.MEDIA_BUG_START, before=bug)
     if target.profile is not None and channel.profile is not None:
@@ -29,14 +33,26 @@ def _listen(channel: Channel, target: Channel, function: str) -> Thread:
     current = channel.switch.threads.current
     if current is not None:
         target.waiters.append(current)
+    hearing = channel.switch.hearing
+    spying = Spying(
+        listener=channel,
+        target=target,
+        to_target=aloud or channel.true("eavesdrop_whisper_bleg"),
+        to_others=aloud or channel.true("eavesdrop_whisper_aleg"),
+    )
+    if hearing is not None:
+        hearing.spy(spying)
     # Nobody looks at private events here: a broadcast or a sendmsg waits until the listening is over.
     while channel.ready and not target.down:
         if channel.dtmf:
-            # 1 whispers to the other leg, 2 to this one, 3 to both, 0 only listens: sound, which is not simulated.
-            executing.take_digit(channel)
+            key = executing.take_digit(channel)
+            if key in _WHISPER and (channel.get("eavesdrop_enable_dtmf") or "true").lower() != "false":
+                spying.to_target, spying.to_others = _WHISPER[key]
             yield channel.switch.settings.tick_s
             continue
         yield None
+    if hearing is not None:
+        hearing.unspy(spying)
     if current in target.waiters:
         target.waiters.remove(current)
     target.fire(at.MEDIA_BUG_STOP, before=bug)
@@ -52,18 +68,18 @@ def eavesdrop(channel: Channel, data: str) -> Thread:
             if not others:
                 yield from executing.pause(channel, 1.0)
                 continue
-            yield from _listen(channel, others[0], "eavesdrop")
+            yield from _listen(channel, others[0])
         return
     target = channel.switch.channels.get(data)
     if target is not None and not target.down and target is not channel:
-        yield from _listen(channel, target, "eavesdrop")
+        yield from _listen(channel, target)
 
 
 @app("three_way", media=True)
 def three_way(channel: Channel, data: str) -> Thread:
     target = channel.switch.channels.get(data)
     if target is not None and not target.down and target is not channel:
-        yield from _listen(channel, target, "eavesdrop")
+        yield from _listen(channel, target, aloud=True)
 
 
 @app("intercept")

@@ -2,13 +2,14 @@
 
 import re
 import wave
-from collections.abc import Generator
-from pathlib import Path
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 from freeswitch.simulator import executing
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.executing import app
+from freeswitch.simulator.sound import find, open_sound
 from freeswitch.simulator.timing import Thread
 from freeswitch.simulator.wire import Pair
 
@@ -17,7 +18,7 @@ _LOOPS = re.compile(r"loops=(-?\d+)")
 _STREAMS = ("tone_stream", "silence_stream", "local_stream", "file_string", "say", "phrase")
 
 
-def length_s(path: str) -> float | None:
+def length_s(path: str, sounds_dir: str = "") -> float | None:
     """Return how long a sound lasts, infinite for an endless one, None for a file that is not there."""
     kind, _, rest = path.partition("://")
     if kind == "tone_stream":
@@ -31,11 +32,11 @@ def length_s(path: str) -> float | None:
         milliseconds = int(number[0]) if number else 0
         return float("inf") if milliseconds < 0 else milliseconds / 1000
     if kind == "file_string":
-        parts = [length_s(part) or 0.0 for part in rest.split("!")]
+        parts = [length_s(part, sounds_dir) or 0.0 for part in rest.split("!")]
         return sum(parts)
     if kind in _STREAMS and rest:
         return float("inf") if kind == "local_stream" else 2.0
-    file = Path(path)
+    file = find(path, sounds_dir)
     if not file.is_absolute() or not file.is_file():
         return None
     try:
@@ -44,6 +45,18 @@ def length_s(path: str) -> float | None:
     except (wave.Error, OSError, EOFError):
         # A .wav that is none cannot be opened, as really; other formats are not read here and last a second.
         return None if file.suffix == ".wav" else 1.0
+
+
+@contextmanager
+def heard_as(channel: Channel, path: str) -> Iterator[None]:
+    """Let the far end hear a sound meanwhile, where sound is simulated, and afterwards what it heard before."""
+    before = channel.playing
+    if channel.switch.hearing is not None:
+        channel.playing = open_sound(path, channel.switch.settings.sounds_dir)
+    try:
+        yield
+    finally:
+        channel.playing = before
 
 
 def play(
@@ -59,7 +72,7 @@ def play(
     A key among ``terminators`` ends it; keys are collected in ``keys`` when given.
     """
     path = path.strip()
-    length = length_s(path)
+    length = length_s(path, channel.switch.settings.sounds_dir)
     if length is None:
         return "FILE NOT FOUND"
     kind = path.partition("://")[0] if "://" in path else ""
@@ -80,7 +93,8 @@ def play(
     seconds = None if length == float("inf") else length
     if limit_s is not None:
         seconds = limit_s if seconds is None else min(seconds, limit_s)
-    done = yield from executing.pause(channel, seconds, on_digit=heard)
+    with heard_as(channel, path):
+        done = yield from executing.pause(channel, seconds, on_digit=heard)
     channel.broken = False
     frames = int((channel.switch.monotonic() - began) * 50 + 0.5)
     samples = round(length * 8000) if done and length != float("inf") else frames * 160
@@ -122,5 +136,7 @@ def loop_playback(channel: Channel, data: str) -> Thread:
 @app("gentones", media=True)
 def gentones(channel: Channel, data: str) -> Thread:
     tones, _, loops = data.partition("|")
-    length = length_s(f"tone_stream://{tones}" + (f";loops={loops}" if loops else "")) or 0.0
-    yield from executing.pause(channel, None if length == float("inf") else length)
+    path = f"tone_stream://{tones}" + (f";loops={loops}" if loops else "")
+    length = length_s(path) or 0.0
+    with heard_as(channel, path):
+        yield from executing.pause(channel, None if length == float("inf") else length)

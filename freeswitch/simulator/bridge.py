@@ -160,7 +160,10 @@ def _media_turn(leg: Channel) -> Thread:
     if leg.inbox and not leg.locked:
         yield from executing.run_message(leg, leg.inbox.popleft())
     elif leg.dtmf:
-        executing.take_digit(leg)
+        lasts = leg.dtmf[0][1] // 8
+        key = executing.take_digit(leg)
+        if leg.partner is not None and leg.partner.leg is not None:
+            leg.partner.leg.send_keys([(key, lasts)])
         yield leg.switch.settings.tick_s
     else:
         yield None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from freeswitch.simulator.message import Message
     from freeswitch.simulator.recording import Recording
     from freeswitch.simulator.sip_legs import SipLeg
+    from freeswitch.simulator.sound import Sound
     from freeswitch.simulator.switch import Switch
 
 NEW, INIT, ROUTING, SOFT_EXECUTE, EXECUTE, EXCHANGE_MEDIA = range(6)
@@ -40,8 +41,8 @@ class Channel(Headers):
     __slots__ = (
         "app_log", "application", "application_data", "bridge_uuid", "broken", "bugs", "conference",
         "created_us", "digits_dialed", "diverted", "driver", "dtmf", "errand", "extension", "held",
-        "hold_spans", "holders", "inbox", "initial", "leg", "locked", "muted", "parked", "partner", "plan",
-        "recordings", "rejoin", "rung", "script", "session_id", "stopping", "switch", "thread",
+        "hold_spans", "holders", "inbox", "initial", "leg", "locked", "muted", "parked", "partner", "pitch",
+        "plan", "playing", "recordings", "rejoin", "rung", "script", "session_id", "stopping", "switch", "thread",
         "transferred", "waiters",
     )  # fmt: skip
 
@@ -93,6 +94,10 @@ class Channel(Headers):
         """The simulated person at the far end."""
         self.leg: SipLeg | None = None
         """The far end is no simulated person but a SIP dialog, with sound."""
+        self.playing: Sound | None = None
+        """What is played to the far end; only where sound is simulated."""
+        self.pitch = 0
+        """Of the voice of the simulated person, in Hz; 0: the one that follows from the uuid."""
         self.initial = ("", "", "")
         """Destination, dialplan and context the leg first came with (`show` keeps them)."""
 

@@ -138,6 +138,7 @@ def _sofia(
     sip.invite(channel, profile=profile, number=user, target=target, variables=extra)
     channel.thread = switch.threads.spawn(lifecycle.outbound_thread(channel))
     person = person_for(switch, target)
+    channel.pitch = person.pitch
     channel.driver = switch.threads.spawn(people.callee(channel, person, target))
     return channel
 

@@ -33,6 +33,8 @@ def send(channel: Channel, text: str) -> bool:
     if keys:
         total = sum(samples + PAUSE_SAMPLES for _, samples in keys)
         channel.set("last_dtmf_duration", str(total // 8))
+        if channel.leg is not None:
+            channel.leg.send_keys([(key, samples // 8) for key, samples in keys])
     return bool(keys)
 
 

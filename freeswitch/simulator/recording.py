@@ -1,7 +1,7 @@
 """Recordings: real WAV files with tones in them, masked and paused as asked, and the events around them.
 
-A file is 8 kHz, 16 bit; the caller's side is a 440 Hz tone, the other side 660 Hz, on two channels when
-RECORD_STEREO is set and mixed otherwise. Masked time is silence, paused time is missing. What has been said
+A file is 8 kHz, 16 bit, on two channels when RECORD_STEREO is set and mixed otherwise. Where sound is simulated
+(`hearing`) it has what was said and heard; elsewhere the caller's side is a 440 Hz tone, the other side 660 Hz. Masked time is silence, paused time is missing. What has been said
 so far is appended whenever something changes, so a file is always playable.
 """
 
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from freeswitch.simulator import origins as at
+from freeswitch.simulator import sound
 from freeswitch.simulator.channel import Channel, is_true
+from freeswitch.simulator.media import RATE, SAMPLES, SILENCE
 from freeswitch.simulator.timing import Timer
 from freeswitch.simulator.wire import Pair
 
-RATE = 8000
 _AMPLITUDE = 6000
 _CHUNK_S = 1
 
@@ -72,6 +73,13 @@ class WavFile:
             )
         )  # fmt: skip
 
+    def write(self, sound: bytes) -> None:
+        """Add a sound, interleaved when there are two channels."""
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(sound)
+        self.samples += len(sound) // (2 * self.channels)
+        self._header()
+
     def append(self, samples: int, *, silent: bool) -> None:
         """Add ``samples`` of tone or silence."""
         frame = 2 * self.channels
@@ -104,6 +112,9 @@ class Recording:
         self.samples = 0
         self.masked = False
         self.paused = False
+        self._live = False
+        """What is said is heard (`hear`), instead of time passing."""
+        self._heard = bytearray()
         self._switch = channel.switch
         self._since = self._switch.monotonic()
         self._file = WavFile(path, self.channels) if self._writes(path) else None
@@ -136,7 +147,37 @@ class Recording:
         channel.fire(at.RECORD_START, after=self._own_headers())
         channel.fire(at.MEDIA_BUG_START, before=_bug(self.path))
 
+    def listen(self, *, live: bool) -> None:
+        """From now on, record what `hear` brings, or stand-in tones for the time that passes."""
+        if live != self._live:
+            self._catch_up()
+            self._live = live
+            self._since = self._switch.monotonic()
+
+    def hear(self, says: bytes, hears: bytes) -> None:
+        """20 ms of what the far end says and of what it hears."""
+        if self.paused:
+            return
+        self.samples += SAMPLES
+        if self.masked:
+            self._heard += SILENCE * self.channels
+        elif self.channels == 1:
+            self._heard += sound.mixed(says, hears)
+        else:
+            self._heard += sound.side_by_side(says, hears)
+        if len(self._heard) >= RATE * 2 * self.channels:
+            self._write_heard()
+
+    def _write_heard(self) -> None:
+        if self._file is not None and self._heard:
+            with contextlib.suppress(OSError):
+                self._file.write(bytes(self._heard))
+        self._heard.clear()
+
     def _catch_up(self) -> None:
+        if self._live:
+            self._write_heard()
+            return
         now = self._switch.monotonic()
         # Whole 20 ms frames, as media comes.
         samples = int((now - self._since) * 50 + 0.0001) * 160

@@ -82,6 +82,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Calling: gives up when not answered within this."""
     talk: Span = NEVER
     """Hangs up so long after the answer."""
+    pitch: int = 0
+    """Of their voice, in Hz, where sound is simulated; 0: one that follows from the leg's uuid."""
     digits: tuple[Digits, ...] = ()
     holds: tuple[Hold, ...] = ()
 

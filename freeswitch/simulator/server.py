@@ -56,8 +56,6 @@ class Simulator:
         switch.on_stuck = lambda listener: faults.stuck(self, listener)
         switch.connect_out = self.connect_out
         switch.control = self
-        if self.sip is not None:
-            switch.sip_ports["inside"] = self.sip_port
         switch.start()
         self.stream = Stream(switch, self.settings.traffic)
 
@@ -116,7 +114,6 @@ class Simulator:
             self.sip = SipListener(self.settings, lambda: self.switch, media)
             async with trio.open_nursery() as nursery:
                 self.sip_port = await nursery.start(self.sip.run)
-                self.switch.sip_ports["inside"] = self.sip_port
                 task_status.started()
         finally:
             media.stop()
@@ -205,10 +202,10 @@ class Simulator:
                 if wire is not None:
                     wire.reset()
         old.power_off()
-        if self.sip is not None:
-            self.sip.reset()
         self.restarts += 1
         self._begin()
+        if self.sip is not None:
+            self.sip.reset()
         self._kick.set()
 
 

@@ -54,7 +54,7 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     inside_password: str = ""
     """What such a leg must show; empty: nothing."""
     sounds_dir: str = ""
-    """Where sound files of relative names are; empty: nowhere, they last a while and are silent."""
+    """Where sound files of relative names are; empty: nowhere, they are not found."""
 
     hostname: str = "simulator"
     switchname: str = "simulator"

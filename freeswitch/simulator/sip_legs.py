@@ -3,14 +3,17 @@
 The sound's side is made ready before the channel begins, so that its answer is at hand when the dialplan answers.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 from freeswitch.simulator import answering, codec, keys
 from freeswitch.simulator import sip_server as sip
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.media import Media, Port
+from freeswitch.simulator.rtp import KEYS
 from freeswitch.simulator.scripts import Caller
 from freeswitch.simulator.sdp import reply_phrase
+from freeswitch.simulator.sound import key_tones
 from freeswitch.simulator.switch import Refused, Switch
 from freeswitch.simulator.timing import Timer
 from freeswitch.simulator.traffic import call_in
@@ -18,6 +21,8 @@ from freeswitch.simulator.webrtc_sdp import OfferError, read_offer
 from freeswitch.words import CAUSES
 
 PROFILE = "inside"
+MOST_TONES = 1_000
+"""Frames of keys that wait; the oldest are dropped."""
 UNACKNOWLEDGED_S = 32.0
 """How long an answer waits for its ACK (64 · T1)."""
 
@@ -39,6 +44,10 @@ class SipLeg:
         """The SDP that the other side gets, or got last."""
         self._release = release
         self._unacknowledged: Timer | None = None
+        self.tones: deque[bytes] = deque(maxlen=MOST_TONES)
+        """Keys that the other side is to hear, because it does not take them as keys."""
+        self.media_timeout_s = 0.0
+        """After so long without a packet the leg ends; 0: never."""
         self.channel: Channel | None = None
 
     @property
@@ -86,6 +95,20 @@ class SipLeg:
         channel.set("rtp_local_sdp_str", self.answer)
         channel.set("local_media_ip", channel.switch.settings.host)
         channel.set("rtp_use_timer_name", "soft")
+        limit = channel.get("media_timeout") or ""
+        self.media_timeout_s = int(limit) / 1000 if limit.isdigit() else 0.0
+        if channel.switch.hearing is not None:
+            channel.switch.hearing.add(self, channel)
+
+    def send_keys(self, pressed: list[tuple[str, int]]) -> None:
+        """Send keys, each with its length in milliseconds, to the other side; pauses (w, W) and flashes are left out."""
+        for key, milliseconds in pressed:
+            if key.upper() not in KEYS:
+                continue
+            if self.port.takes_keys:
+                self.port.keys.append((key, milliseconds))
+            else:
+                self.tones.extend(key_tones(key, milliseconds))
 
     def ring(self) -> None:
         """180."""

@@ -8,6 +8,7 @@ import trio
 
 from freeswitch.beside import beside
 from freeswitch.simulator import sip_server as sip
+from freeswitch.simulator.hearing import Hearing
 from freeswitch.simulator.media import Media
 from freeswitch.simulator.sdp import tag
 from freeswitch.simulator.settings import SimulatorSettings
@@ -52,6 +53,7 @@ class SipListener:
             self.server = sip.Server(place, guard, token=lambda: tag(_RANDOM))
             async with trio.open_nursery() as nursery:
                 self.legs = Legs(self._switch, self._media, nursery.start_soon)
+                self.attach()
                 task_status.started(self.port)
                 await trio.serve_listeners(
                     self._serve, [trio.SocketListener(listening)], handler_nursery=nursery
@@ -94,6 +96,12 @@ class SipListener:
             line.closed = True
             self._lines.discard(stream)
 
+    def attach(self) -> None:
+        """Give the switch of the moment its sound and its port."""
+        switch = self._switch()
+        switch.hearing = Hearing(switch, self._media)
+        switch.sip_ports["inside"] = self.port
+
     def reset(self) -> None:
         """The machine begins anew: no leg, no connection of before."""
         self.legs.drop()
@@ -101,3 +109,4 @@ class SipListener:
             self.server.forget(dialog)
         for stream in self._lines:
             stream.socket.close()
+        self.attach()

@@ -18,6 +18,7 @@ from freeswitch.simulator.timing import Clock, Threads
 
 if TYPE_CHECKING:
     from freeswitch.simulator.conference import Conference
+    from freeswitch.simulator.hearing import Hearing
     from freeswitch.simulator.listener import Listener
     from freeswitch.simulator.registrations import Registration
 
@@ -125,6 +126,8 @@ class Switch:
         self.hash: dict[tuple[str, str], str] = {}
         self.traffic = settings.traffic
         self.profiles = set(settings.profiles)
+        self.hearing: Hearing | None = None
+        """Who hears what, when sound is simulated."""
         self.sip_ports = dict(SIP_PORTS)
         self.gateways = dict(settings.gateways)
         self.calls_in = {"carrier": 0, "inside": 0, "internal": 0}

@@ -29,6 +29,7 @@ def call_in(
     name = leg.name if leg else f"sofia/{caller.profile}/{caller.number}@{caller.ip}:{caller.port}"
     channel = switch.new_channel(uuid, name, "inbound")
     channel.leg = leg
+    channel.pitch = person.pitch if person is not None else 0
     switch.calls_in[caller.profile] = switch.calls_in.get(caller.profile, 0) + 1
     channel.enter(ch.NEW)
     shown = caller.name

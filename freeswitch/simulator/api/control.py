@@ -12,16 +12,18 @@ import msgspec
 from freeswitch.simulator import answering, faults, holding, keys, recovery, registrations, traffic
 from freeswitch.simulator.api import Call, command
 from freeswitch.simulator.scripts import Caller, Digits, Person, Rule, Span
+from freeswitch.simulator.sound import pitch_of
 from freeswitch.simulator.switch import Refused
 
 if TYPE_CHECKING:
     from freeswitch.simulator.server import Simulator
 
 _HELP = """sim call to=NUMBER [number= name= profile= context= ip= port= subject= trace= uuid= count= every=
-         patience= talk= digits=SECONDS:KEYS] [X-Header=value]   let callers call; answers their uuids
+         patience= talk= pitch=HZ digits=SECONDS:KEYS] [X-Header=value]   let callers call; answers their uuids
 sim rate PER_SECOND                     change the rate of the callers who come by themselves
-sim callee PATTERN [ring= answer= refuse=CAUSE early= talk= digits=]   who answers when PATTERN is called
+sim callee PATTERN [ring= answer= refuse=CAUSE early= talk= pitch= digits=]   who answers when PATTERN is called
 sim press UUID KEYS                     the far end presses keys
+sim pitch UUID                          the pitch of the far end's voice in Hz
 sim bye UUID                            the far end hangs up
 sim reinvite UUID                       the far end puts us on hold (hold=on|off)
 sim register USER@HOST [ip= port= profile= expires=]   sim unregister USER@HOST
@@ -82,6 +84,8 @@ def _person(values: dict[str, str], **more: Any) -> Person:
         fields["refuse"] = values["refuse"]
     if "digits" in values:
         fields["digits"] = _digits(values["digits"])
+    if "pitch" in values:
+        fields["pitch"] = int(values["pitch"])
     if values.get("early") in ("1", "true", "on"):
         fields["early_media"] = True
     return Person(**fields)
@@ -144,6 +148,11 @@ def _press(call: Call, words: list[str]) -> str:
     for key in words[1]:
         keys.press(channel, key)
     return "+OK\n"
+
+
+def _pitch(call: Call, words: list[str]) -> str:
+    channel = call.switch.channels[words[0]]
+    return f"+OK {channel.pitch or pitch_of(channel.uuid)}\n"
 
 
 def _bye(call: Call, words: list[str]) -> str:
@@ -255,6 +264,7 @@ _VERBS = {
     "rate": _rate,
     "callee": _callee,
     "press": _press,
+    "pitch": _pitch,
     "bye": _bye,
     "reinvite": _reinvite,
     "register": _register,

@@ -1,0 +1,100 @@
+"""What browsers hear through the simulated switch, proven by the pitches in it."""
+
+import array
+import wave
+from pathlib import Path
+
+from tests.simulator.browser import loudness, tone
+from tests.simulator.house import house
+
+
+async def test_a_browser_hears_itself_at_the_echo_and_440_hz_at_the_tone() -> None:
+    async with house() as at:
+        echoed, _ = await at.leg(620, "echo")
+        toned, _ = await at.leg(700, "tone")
+        await echoed.wait_for(620, without=(440, 700))
+        await toned.wait_for(440, without=(620, 700))
+
+
+async def test_two_browsers_hear_each_other_and_nothing_when_parked() -> None:
+    async with house() as at:
+        (one, first), (other, second) = await at.leg(500), await at.leg(800)
+        await one.wait_for_silence()
+        at.api(f"uuid_bridge {first} {second}")
+        await one.wait_for(800, without=(500,))
+        await other.wait_for(500, without=(800,))
+        at.api(f"uuid_audio {first} start read mute -4")
+        await other.wait_for_silence()
+        at.api(f"uuid_audio {first} stop")
+        await other.wait_for(500)
+
+
+async def test_a_browser_and_a_simulated_caller_talk_and_the_recording_has_both(tmp_path: Path) -> None:
+    async with house() as at:
+        browser, leg = await at.leg(500)
+        caller = await at.caller(pitch=740)
+        assert at.api(f"sim pitch {caller}") == "+OK 740\n"
+        await at.until(lambda: at.channel(caller).answered)
+        at.api(f"uuid_setvar {caller} RECORD_STEREO true")
+        at.api(f"uuid_bridge {caller} {leg}")
+        await browser.wait_for(740)
+        path = tmp_path / "both.wav"
+        at.api(f"uuid_record {caller} start {path}")
+        await at.until(lambda: at.channel(caller).recordings[str(path)].samples > 8000)
+        at.api(f"uuid_record {caller} stop {path}")
+        left, right = _sides(path)
+        assert loudness(left, 740) > 3000 and loudness(left, 500) < 100, "the caller's side"
+        assert loudness(right, 500) > 3000 and loudness(right, 740) < 100, "the browser's side"
+
+
+def _sides(path: Path) -> tuple["array.array[int]", "array.array[int]"]:
+    with wave.open(str(path), "rb") as sound:
+        assert (sound.getnchannels(), sound.getframerate()) == (2, 8000)
+        both = array.array("h", sound.readframes(sound.getnframes()))
+    return both[0::2], both[1::2]
+
+
+async def test_a_page_loaded_again_in_a_call_is_heard_and_hears_as_before() -> None:
+    async with house() as at:
+        (one, first), (other, second) = await at.leg(500), await at.leg(800)
+        at.api(f"uuid_bridge {first} {second}")
+        await other.wait_for(500)
+        await at.renew(one, first)
+        await one.wait_for(800)
+        await other.wait_for(500)
+        assert at.channel(first).partner is at.channel(second)
+
+
+async def test_what_is_played_comes_before_the_bridge_and_a_file_sounds_as_it_is(tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt.wav"
+    with wave.open(str(prompt), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        # (twice the pitch at half the rate)
+        sound.writeframes(tone(300, 16_000 * 4).tobytes())
+    async with house(sounds_dir=str(tmp_path)) as at:
+        (one, first), (_, second) = await at.leg(500), await at.leg(800)
+        at.api(f"uuid_bridge {first} {second}")
+        await one.wait_for(800)
+        at.api(f"uuid_broadcast {first} prompt.wav aleg")
+        await one.wait_for(600, without=(800,))
+        at.api(f"uuid_break {first}")
+        await one.wait_for(800, without=(600,))
+
+
+async def test_a_supervisor_listens_whispers_and_joins() -> None:
+    async with house() as at:
+        agent, leg = await at.leg(500)
+        caller, other = await at.leg(800)
+        boss, watching = await at.leg(650)
+        at.api(f"uuid_bridge {leg} {other}")
+        await agent.wait_for(800)
+        at.api(f"uuid_transfer {watching} eavesdrop:{leg} inline")
+        await boss.wait_for(500, 800)
+        await agent.wait_for(800, without=(650,))
+        at.api(f"uuid_recv_dtmf {watching} 2")
+        await agent.wait_for(800, 650)
+        await caller.wait_for(500, without=(650,))
+        at.api(f"uuid_recv_dtmf {watching} 3")
+        await caller.wait_for(500, 650)
