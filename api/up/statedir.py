@@ -24,8 +24,8 @@ class Remembered(Struct):
     """What one run leaves to the next."""
 
     simulator_port: int = 0
-    simulator_sip_port: int = 0
     simulator_password: str = ""
+    simulator_sip_port: int = 0
     fakes: dict[str, int] = {}
     """The ports of the fake providers, by channel."""
     database_dir: str = ""
