@@ -20,7 +20,7 @@ import msgspec
 import pluggy
 import trio
 
-from core import attachment_fetch, automation, gathering, heap, plugin_checks, voice
+from core import attachment_fetch, automation, gathering, heap, plugin_checks, recordings, voice
 from core.aio import Bridge, Inbox, open_bridge
 from core.attachments import Filing
 from core.boards import Boards
@@ -227,6 +227,7 @@ class _Host:
             "gathering": partial(gathering.run, parts),
             "automation": partial(automation.run, parts),
             "voice": partial(voice.run, parts),
+            "recordings": partial(recordings.run, parts),
             "plugin_checks": partial(plugin_checks.run, parts.bridge, parts.db),
             "webhooks": self._webhooks.run,
         }

@@ -9,12 +9,13 @@ asyncio: the API awaits it directly, a controller through `core.aio`.
 
 from core.bus.fresh import FRESH, Follower, Fresh
 from core.bus.orders import LEASE, ORDERS, REPLIES, Envelope, Orders
-from core.bus.presence import HOSTS, OUTBOX, PRESENCE, Presence
+from core.bus.presence import HOSTS, NODE_AGENTS, OUTBOX, PRESENCE, Presence
 
 __all__ = [
     "FRESH",
     "HOSTS",
     "LEASE",
+    "NODE_AGENTS",
     "ORDERS",
     "OUTBOX",
     "PRESENCE",

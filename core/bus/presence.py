@@ -10,6 +10,7 @@ from core.errors import Unavailable
 
 PRESENCE = "irisx:controller:"
 HOSTS = "irisx:channel-host:"
+NODE_AGENTS = "irisx:node-agent:"
 OUTBOX = "irisx:outbox"
 PRESENT_S = 5.0
 

@@ -60,6 +60,11 @@ class S3Blobs:
         self._making = threading.Lock()
 
     @property
+    def client(self) -> Any:
+        """boto3's own, for what only recordings need (`core.storage.recording_upload`, `recording_bucket`)."""
+        return self._s3
+
+    @property
     def _s3(self) -> Any:
         with self._making:
             if self._made is None:
@@ -90,7 +95,7 @@ class S3Blobs:
     def open_range(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         wanted = f"bytes={start}-" if stop is None else f"bytes={start}-{stop - 1}"
         options = {} if start == 0 and stop is None else {"Range": wanted}
-        with _failures():
+        with failures():
             if stop is not None and stop <= start:
                 self._s3.head_object(Bucket=self.bucket, Key=checked_key(key))
                 return iter(())
@@ -104,7 +109,7 @@ class S3Blobs:
 
     def stat(self, key: str) -> Blob | None:
         try:
-            with _failures():
+            with failures():
                 found = self._s3.head_object(Bucket=self.bucket, Key=checked_key(key))
         except NotFound:
             return None
@@ -113,7 +118,7 @@ class S3Blobs:
 
     def delete(self, key: str) -> None:
         try:
-            with _failures():
+            with failures():
                 self._s3.delete_object(Bucket=self.bucket, Key=checked_key(key))
         except NotFound:
             return
@@ -123,7 +128,7 @@ class S3Blobs:
             Bucket=self.bucket, Prefix=checked_prefix(prefix)
         )
         try:
-            with _failures():
+            with failures():
                 for page in pages:
                     for found in page.get("Contents", ()):
                         yield Blob(found["Key"], found["Size"], _us(found["LastModified"]))
@@ -131,7 +136,7 @@ class S3Blobs:
             return
 
     def presign(self, key: str, seconds: int) -> str | None:
-        with _failures():
+        with failures():
             url: str = self._s3.generate_presigned_url(
                 "get_object", Params={"Bucket": self.bucket, "Key": checked_key(key)}, ExpiresIn=seconds
             )
@@ -139,7 +144,7 @@ class S3Blobs:
 
     def check(self) -> None:
         try:
-            with _failures():
+            with failures():
                 self._s3.head_bucket(Bucket=self.bucket)
         except NotFound:
             self._make_bucket()
@@ -152,7 +157,7 @@ class S3Blobs:
             "ContentMD5": _md5(data),
             **_about(digest, content_type),
         }
-        with _failures():
+        with failures():
             try:
                 self._s3.put_object(**options)
             except self._s3.exceptions.NoSuchBucket:
@@ -163,7 +168,7 @@ class S3Blobs:
     def _put_parts(self, key: str, file: BinaryIO, size: int, digest: str, content_type: str) -> Blob:
         self.check()
         names = {"Bucket": self.bucket, "Key": key}
-        with _failures():
+        with failures():
             upload = self._s3.create_multipart_upload(**names, **_about(digest, content_type))
             names["UploadId"] = upload["UploadId"]
             try:
@@ -189,7 +194,7 @@ class S3Blobs:
         options = {}
         if region and region != "us-east-1":
             options["CreateBucketConfiguration"] = {"LocationConstraint": region}
-        with _failures():
+        with failures():
             try:
                 self._s3.create_bucket(Bucket=self.bucket, **options)
             except ClientError as exc:
@@ -211,7 +216,7 @@ def _us(moment: datetime) -> int:
 
 def _chunks(body: Any) -> Iterator[bytes]:
     try:
-        with _failures():
+        with failures():
             yield from body.iter_chunks(CHUNK)
     finally:
         body.close()
@@ -222,7 +227,7 @@ def _code(exc: ClientError) -> str:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def failures() -> Iterator[None]:
     """S3's errors as ours; their text (which has the endpoint and the key) goes no further."""
     try:
         yield

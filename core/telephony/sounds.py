@@ -61,7 +61,10 @@ async def play(desk: Desk, call: Call, order: Order) -> Result:
         await recordings_folder(desk, call.tenant_id),
         await wish(desk, "sounds_dir", "sounds_dir", otherwise=""),
     ]
-    path = values.sound(order.args.get("path"), folders)
+    prompt = order.args.get("prompt")
+    # (a prompt of the tenant's own, which `irisx node` has put beside its recordings)
+    asked = order.args.get("path") if prompt is None else f"{folders[0]}/prompts/{prompt}.wav"
+    path = values.sound(asked, folders)
     if path.startswith("/") and (await desk.api(f"file_exists {path}")).strip() != "true":
         raise Conflict("the switch has no such file", code="no_such_file")
     if await listens(desk, leg):
@@ -121,12 +124,22 @@ async def _music_again(desk: Desk, leg: Leg) -> None:
 
 
 async def record_start(desk: Desk, call: Call, order: Order) -> Result:
-    """Record a leg, both directions in stereo. The file is named by the recording's id, which is returned."""
+    """Record a leg, both directions in stereo unless the order says otherwise. The file is named by the recording's id,
+    which is returned.
+
+    An order that brings the id (``recording``) may be given again: one that runs, or has run, is answered for.
+    """
+    given = order.args.get("recording")
+    folder = await recordings_folder(desk, call.tenant_id)
+    recording = new_id("rec", at_us=now_us()) if given is None else values.recording(given)
+    path = f"{folder}/{recording}.wav"
+    for one in call.legs:
+        if any(known.path == path for known in one.recordings):
+            return {"leg": one.uuid, "recording": recording, "path": path}
     leg = answered_leg(call, order, "recorded")
-    recording = new_id("rec", at_us=now_us())
-    path = f"{await recordings_folder(desk, call.tenant_id)}/{recording}.wav"
+    how = RECORDING if order.args.get("stereo") is not False else {**RECORDING, "RECORD_STEREO": "false"}
     with desk.watches.on(leg.uuid) as watch:
-        await desk.api(commands.uuid_record(leg.uuid, "start", path, variables=RECORDING))
+        await desk.api(commands.uuid_record(leg.uuid, "start", path, variables=how))
         await watch.until(
             lambda change: change.type == "call.recording_started" and change.data.get("path") == path,
             within_s=RECORD_START_S,

@@ -18,6 +18,7 @@ _STREAM = re.compile(r"(?:tone|silence|local)_stream://[A-Za-z0-9_./:@+%(),;=-]{
 _FILE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]{0,399}")
 _CAUSE = re.compile(r"[A-Z0-9_]{2,48}")
 _ROOM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_RECORDING = re.compile(r"rec_[0-9a-z]{1,40}")
 _LEG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+~=/-]{0,254}")
 
 
@@ -73,6 +74,11 @@ def room(value: object) -> str:
 def leg(value: object, field: str = "leg") -> str:
     """A leg's uuid, before it is compared with anything."""
     return _matching(_LEG, value, field, "the uuid of a leg")
+
+
+def recording(value: object) -> str:
+    """The id of a recording, which becomes the name of its file."""
+    return _matching(_RECORDING, value, "recording", "the id of a recording")
 
 
 def one_of(value: object, field: str, allowed: Iterable[str]) -> str:

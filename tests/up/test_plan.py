@@ -38,6 +38,7 @@ def test_with_nothing_given_everything_is_embedded(tmp_path: Path) -> None:
         "controller-1",
         "controller-2",
         "channels",
+        "node",
         "api",
         "fakes",
     ]
