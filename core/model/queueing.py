@@ -32,6 +32,8 @@ REFUSED_US = 15_000_000
 HOURS_US = 15_000_000
 """How often it is looked whether a queue has opened or closed."""
 AUDIO = "call"
+MOST_POOLS = 64
+"""Of one queue: beyond them, those that nobody waits for are forgotten (each combination of skills has one)."""
 
 
 class Assignment(Struct, frozen=True):
@@ -45,7 +47,7 @@ class Assignment(Struct, frozen=True):
 class Desk:
     """A queue as the decision sees it."""
 
-    __slots__ = ("agents", "by_pool", "ears", "lanes", "open", "pools", "queue", "schedule", "unkept")
+    __slots__ = ("agents", "ears", "lanes", "open", "pools", "queue", "schedule", "unkept")
 
     def __init__(self, queue: Queue, schedule: Schedule) -> None:
         self.queue = queue
@@ -55,11 +57,9 @@ class Desk:
         """Members and their tiers."""
         self.lanes: dict[LaneKey, Lane] = {}
         self.pools: dict[PoolKey, Pool] = {}
-        self.by_pool: dict[PoolKey, set[LaneKey]] = {}
-        """Lanes by the agents who could serve them."""
         self.ears: set[str] = set()
         """Members who are on no call, and could be but for what they write."""
-        self.unkept: set[LaneKey] = set()
+        self.unkept: set[Lane] = set()
         """Lanes of calls that have waited too long and for whom nobody could be kept free."""
 
     def entries(self) -> Iterator[str]:
@@ -80,8 +80,8 @@ class Board:
         """Those that are open."""
         self._where: dict[str, tuple[LaneKey, Place]] = {}
         self._refused: dict[str, dict[str, int]] = {}
-        self._dirty: set[LaneKey] = set()
-        self._overdue: dict[LaneKey, str] = {}
+        self._dirty: set[Lane] = set()
+        self._overdue: dict[Lane, str] = {}
         """Lanes of calls that have waited too long, and who is kept free for them (empty: nobody could be)."""
         self._timers: list[tuple[int, int, str, object]] = []
         self._count = 0
@@ -222,26 +222,23 @@ class Board:
         """
         self._now_us = max(now_us, self._now_us)
         self._tick(now_us)
-        heap: list[tuple[float, str, LaneKey]] = []
-        listed: set[LaneKey] = set()
+        heap: list[tuple[float, str, Lane]] = []
+        listed: set[Lane] = set()
         made: list[Assignment] = []
         while len(made) < most:
             # (what an assignment makes possible again, too: an agent who was kept free is not any more)
-            for key in self._dirty - listed:
-                self._list(heap, listed, key, now_us)
+            for lane in self._dirty - listed:
+                if lane.places and self._is_open(lane):
+                    heappush(heap, (-lane.rank(now_us), lane.places[0].entry_id, lane))
+                    listed.add(lane)
             self._dirty.clear()
             if not heap:
                 break
-            key = heappop(heap)[2]
-            listed.discard(key)
-            lane = self._lane(key)
-            if lane is None or not lane.places:
-                continue
-            agent_id = self._choose(key)
-            if agent_id is None:
-                continue
-            made.append(self._assign(lane, agent_id, now_us))
-            self._list(heap, listed, key, now_us)
+            lane = heappop(heap)[2]
+            listed.discard(lane)
+            if lane.places and (agent_id := self._choose(lane)) is not None:
+                made.append(self._assign(lane, agent_id, now_us))
+                self._dirty.add(lane)
         self._dirty |= listed
         self.offers += len(made)
         return made
@@ -273,33 +270,25 @@ class Board:
 
     # How ---------------------------------------------------------------------------------------------
 
-    def _list(
-        self, heap: list[tuple[float, str, LaneKey]], listed: set[LaneKey], key: LaneKey, now_us: int
-    ) -> None:
-        """Have a lane compete with its head."""
-        lane = self._lane(key)
-        if lane is not None and lane.places:
-            heappush(heap, (-lane.rank(now_us), lane.places[0].entry_id, key))
-            listed.add(key)
-
     def _load(self, work_class: str) -> Load:
         return self.settings.weights.of(work_class)
 
-    def _lane(self, key: LaneKey) -> Lane | None:
-        desk = self.desks.get(key.queue_id)
-        return desk.lanes.get(key) if desk is not None and desk.open else None
+    def _is_open(self, lane: Lane) -> bool:
+        desk = self.desks.get(lane.key.queue_id)
+        return desk is not None and desk.open
 
-    def _choose(self, key: LaneKey) -> str | None:
-        if key.only:
-            seat = self.seats.get(key.only)
-            able = (
-                seat is not None
-                and key.queue_id in seat.tiers
-                and seat.has(key.needs)
-                and seat.takes(self._load(key.work_class))
-            )
-            return key.only if able else None
-        return self.pool(key.pool).best(key.without)
+    def _choose(self, lane: Lane) -> str | None:
+        key = lane.key
+        if not key.only:
+            return lane.pool.best(key.without)
+        seat = self.seats.get(key.only)
+        able = (
+            seat is not None
+            and key.queue_id in seat.tiers
+            and seat.has(key.needs)
+            and seat.takes(self._load(key.work_class))
+        )
+        return key.only if able else None
 
     def pool(self, key: PoolKey) -> Pool:
         """The agents who could take such work now."""
@@ -353,7 +342,7 @@ class Board:
                 if asleep_us > moment:
                     self._at(asleep_us, "seat", seat.agent.id)
         self._listen(seat)
-        if seat.promised is not None and not self._could(seat, seat.promised):
+        if seat.promised is not None and not self._could(seat, seat.promised.key):
             self._release(seat)
         if seat.promised is None:
             self._keep_free(seat, moment)
@@ -390,9 +379,9 @@ class Board:
                 if key.work_class in able and seat.has(key.needs):
                     pool.put(seat, self._key(desk, seat, tier, key))
                     seat.inside.append(pool)
-                    self._dirty |= desk.by_pool.get(key, NO_LANES)
+                    self._dirty |= pool.lanes
             if seat.claims:
-                self._dirty |= {lane for lane in desk.lanes if lane.only == seat.agent.id}
+                self._dirty |= {lane for lane in desk.lanes.values() if lane.key.only == seat.agent.id}
 
     def _line_up(self, entry: QueueEntry) -> None:
         """Put an entry into the lane where it belongs now."""
@@ -428,12 +417,12 @@ class Board:
         )
         lane = desk.lanes.get(key)
         if lane is None:
-            lane = desk.lanes[key] = Lane(key)
-            desk.by_pool.setdefault(key.pool, set()).add(key)
+            lane = desk.lanes[key] = Lane(key, self.pool(key.pool))
+            lane.pool.lanes.add(lane)
         place = Place(entry.entered_us - (entry.priority + settings.priority) * target_us, entry.id)
         lane.add(place)
         self._where[entry.id] = key, place
-        self._dirty.add(key)
+        self._dirty.add(lane)
         if is_call and lane.places[0] == place:
             self._overdue_again(lane, self._now_us)
 
@@ -468,18 +457,19 @@ class Board:
 
     def _over(self, lane: Lane) -> None:
         """Nobody waits there any more."""
-        self._break(lane.key)
+        self._break(lane)
+        self.desks[lane.key.queue_id].lanes.pop(lane.key, None)
+        lane.pool.lanes.discard(lane)
         desk = self.desks[lane.key.queue_id]
-        desk.lanes.pop(lane.key, None)
-        if (same := desk.by_pool.get(lane.key.pool)) is not None:
-            same.discard(lane.key)
-        self._dirty.discard(lane.key)
+        if not lane.pool.lanes and len(desk.pools) > MOST_POOLS:
+            desk.pools.pop(lane.key.pool, None)
+        self._dirty.discard(lane)
 
-    def _break(self, key: LaneKey) -> None:
+    def _break(self, lane: Lane) -> None:
         """Nobody is kept free for this lane any more."""
-        kept = self._overdue.pop(key, None)
-        if (desk := self.desks.get(key.queue_id)) is not None:
-            desk.unkept.discard(key)
+        kept = self._overdue.pop(lane, None)
+        if (desk := self.desks.get(lane.key.queue_id)) is not None:
+            desk.unkept.discard(lane)
         if kept and (seat := self.seats.get(kept)) is not None:
             seat.promised = None
             self._changed(seat)
@@ -490,32 +480,34 @@ class Board:
             if not lane.places:
                 self._over(lane)
             return
-        self._break(lane.key)
+        self._break(lane)
         if not lane.places:
             self._over(lane)
             return
         due_us = int(lane.places[0].order + PROMISE_RANK * lane.key.target_us) + 1
         if due_us <= now_us:
-            self._promise(lane.key, now_us)
+            self._promise(lane)
         else:
-            self._at(due_us, "promise", lane.key)
+            self._at(due_us, "promise", lane)
 
-    def _promise(self, key: LaneKey, now_us: int) -> None:
+    def _promise(self, lane: Lane) -> None:
         """Keep the best one free who could take it: whoever has the most attention left."""
-        if key in self._overdue:
+        if lane in self._overdue:
             return
-        self._overdue[key] = ""
-        desk = self.desks[key.queue_id]
+        self._overdue[lane] = ""
+        desk = self.desks[lane.key.queue_id]
         able = [
-            seat for one in desk.ears if (seat := self.seats[one]).promised is None and self._could(seat, key)
+            seat
+            for one in desk.ears
+            if (seat := self.seats[one]).promised is None and self._could(seat, lane.key)
         ]
         if able:
             best = min(able, key=lambda seat: (seat.used.attention, seat.idle_since(AUDIO), seat.agent.id))
-            self._overdue[key] = best.agent.id
-            best.promised = key
+            self._overdue[lane] = best.agent.id
+            best.promised = lane
             self._changed(best)
         else:
-            desk.unkept.add(key)
+            desk.unkept.add(lane)
 
     def _could(self, seat: Seat, key: LaneKey) -> bool:
         """Whether they could take such a call if nothing that is written kept them from it."""
@@ -535,23 +527,22 @@ class Board:
         lanes = [
             lane
             for queue_id in seat.tiers
-            if (desk := self.desks.get(queue_id)) is not None
-            for key in desk.unkept
-            if (lane := self._lane(key)) is not None and lane.places and self._could(seat, key)
+            if (desk := self.desks.get(queue_id)) is not None and desk.open
+            for lane in desk.unkept
+            if lane.places and self._could(seat, lane.key)
         ]
         if lanes:
-            urgent = max(lanes, key=lambda lane: lane.rank(now_us)).key
-            self.desks[urgent.queue_id].unkept.discard(urgent)
+            urgent = max(lanes, key=lambda lane: lane.rank(now_us))
+            self.desks[urgent.key.queue_id].unkept.discard(urgent)
             self._overdue[urgent] = seat.agent.id
             seat.promised = urgent
 
     def _release(self, seat: Seat) -> None:
-        key, seat.promised = seat.promised, None
-        if key is not None and key in self._overdue:
-            del self._overdue[key]
-            lane = self._lane(key)
-            if lane is not None and lane.places:
-                self._promise(key, self._now_us)
+        lane, seat.promised = seat.promised, None
+        if lane is not None and lane in self._overdue:
+            del self._overdue[lane]
+            if lane.places and lane.key.queue_id in self.desks:
+                self._promise(lane)
 
     # Time --------------------------------------------------------------------------------------------
 
@@ -567,7 +558,7 @@ class Board:
                     self._changed(seat)
             elif what == "entry" and isinstance(about, str):
                 self._again(about)
-            elif what == "promise" and isinstance(about, LaneKey):
+            elif what == "promise" and isinstance(about, Lane):
                 self._promise_now(about, now_us)
             elif what == "refused" and isinstance(about, tuple):
                 entry_id, agent_id = about
@@ -579,10 +570,9 @@ class Board:
             self._hours_us = now_us
             self.look_at_hours(now_us)
 
-    def _promise_now(self, key: LaneKey, now_us: int) -> None:
-        lane = self._lane(key)
-        if lane is not None and lane.places and lane.rank(now_us) >= PROMISE_RANK:
-            self._promise(key, now_us)
+    def _promise_now(self, lane: Lane, now_us: int) -> None:
+        if lane.places and self._is_open(lane) and lane.rank(now_us) >= PROMISE_RANK:
+            self._promise(lane)
 
     def look_at_hours(self, now_us: int) -> list[str]:
         """Open and close queues; those that changed."""
@@ -592,11 +582,8 @@ class Board:
             if opened != desk.open:
                 desk.open = opened
                 changed.append(queue_id)
-                self._dirty.update(desk.lanes)
+                self._dirty.update(desk.lanes.values())
         return changed
-
-
-NO_LANES: frozenset[LaneKey] = frozenset()
 
 
 def needs_of(entry: QueueEntry, queue: Queue) -> Needs:

@@ -54,10 +54,12 @@ class Place(NamedTuple):
 class Lane:
     """Entries in the order in which they are served."""
 
-    __slots__ = ("key", "places")
+    __slots__ = ("key", "places", "pool")
 
-    def __init__(self, key: LaneKey) -> None:
+    def __init__(self, key: LaneKey, pool: "Pool") -> None:
         self.key = key
+        self.pool = pool
+        """Who could serve it."""
         self.places: list[Place] = []
 
     def add(self, place: Place) -> None:
@@ -106,7 +108,7 @@ class Seat:
         """When their last work of a class ended."""
         self.last: dict[str, int] = {}
         """When a queue offered them something last."""
-        self.promised: LaneKey | None = None
+        self.promised: Lane | None = None
         """Whom they are kept free for."""
         self.claims = False
         """Whether somebody ever waited for them alone."""
@@ -146,10 +148,12 @@ Key = tuple[float, ...]
 class Pool:
     """The agents who could take it, the best first."""
 
-    __slots__ = ("_heap", "key", "members")
+    __slots__ = ("_heap", "key", "lanes", "members")
 
     def __init__(self, key: PoolKey) -> None:
         self.key = key
+        self.lanes: set[Lane] = set()
+        """Where those wait whom they could serve."""
         self.members: dict[str, int] = {}
         """Agents who are in it, with the stamp that they had when they came."""
         self._heap: list[tuple[Key, int, str]] = []
