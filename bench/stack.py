@@ -24,6 +24,7 @@ from bench.servers import Servers
 from core.clock import monotonic
 
 READY_S = 60.0
+INSIDE_USER = "irisx"
 
 
 class Child:
@@ -107,6 +108,8 @@ class Stack:
         self.children: list[Child] = []
         self._clients: list[httpx.Client] = []
         self.switches: dict[str, tuple[Child, int]] = {}
+        self.addresses: dict[str, str] = {}
+        """How each switch is registered."""
         self.env: dict[str, str] = {}
         self.secret = "a secret for benches and tests only"
 
@@ -158,16 +161,29 @@ class Stack:
         self.children.append(child)
         return child
 
-    def switch(self, name: str = "sim1", *, port: int = 0, register: bool = True, **options: object) -> int:
-        """Start a simulated switch and tell the store of it; its port."""
+    def switch(
+        self,
+        name: str = "sim1",
+        *,
+        port: int = 0,
+        register: bool = True,
+        agents: bool = False,
+        **options: object,
+    ) -> int:
+        """Start a simulated switch and tell the store of it; its port. With ``agents`` it takes agents' legs, too."""
         words = ["-m", "freeswitch.simulator", "--port", str(port), "--switchname", name]
+        if agents:
+            words += ["--sip-port", "0", "--inside-user", INSIDE_USER, "--inside-password", PASSWORD]
         for option, value in options.items():
             words += [f"--{option.replace('_', '-')}", str(value)]
         child = self._start(name, words)
-        port = int(json.loads(child.line())["port"])
+        ready = json.loads(child.line())
+        port = int(ready["port"])
         self.switches[name] = (child, port)
+        inside = f"?inside={INSIDE_USER}:{PASSWORD}@127.0.0.1:{ready['sip_port']}" if agents else ""
+        self.addresses[name] = f"esl://:{PASSWORD}@127.0.0.1:{port}{inside}"
         if register:
-            self.register(name, f"esl://:{PASSWORD}@127.0.0.1:{port}")
+            self.register(name, self.addresses[name])
         return port
 
     def register(self, name: str, url: str) -> None:

@@ -61,14 +61,16 @@ class Scene:
         heartbeat: float = 2,
         env: Mapping[str, str] | None = None,
         api: bool = False,
+        agents: bool = False,
         api_env: Mapping[str, str] | None = None,
     ) -> None:
         """A switch with an owner, an ear on it, and from now on ``rate`` callers a second who talk for ``talk``
-        seconds (0: for ever). ``env`` is for the controllers; with ``api`` there is an `api`, too."""
+        seconds (0: for ever). ``env`` is for the controllers; with ``api`` there is an `api`, too; with ``agents`` the
+        switch takes agents' legs."""
         # Side by side: a program's start is mostly Python's imports.
         started = self.stack.start_api(env=api_env) if api else None
-        port = self._switch(talk, heartbeat)
-        self.stack.register("sim1", f"esl://:{PASSWORD}@127.0.0.1:{port}")
+        self._switch(talk, heartbeat, agents)
+        self.stack.register("sim1", self.stack.addresses["sim1"])
         self._own(controllers, env or {})
         self.callers(rate)
         if started is not None:
@@ -83,9 +85,15 @@ class Scene:
         self.callers(rate)
         return proxy
 
-    def _switch(self, talk: float, heartbeat: float) -> int:
+    def _switch(self, talk: float, heartbeat: float, agents: bool = False) -> int:
         return self.stack.switch(
-            "sim1", register=False, heartbeat=heartbeat, to="9196", context="default", talk=talk
+            "sim1",
+            register=False,
+            agents=agents,
+            heartbeat=heartbeat,
+            to="9196",
+            context="default",
+            talk=talk,
         )
 
     def _own(self, controllers: int, env: Mapping[str, str]) -> None:
