@@ -173,7 +173,9 @@ class Stack:
         """Start a simulated switch and tell the store of it; its port. With ``agents`` it takes agents' legs, too."""
         words = ["-m", "freeswitch.simulator", "--port", str(port), "--switchname", name]
         if agents:
-            words += ["--sip-port", "0", "--inside-user", INSIDE_USER, "--inside-password", PASSWORD]
+            # (nobody listens here: browsers in tests have switches of their own)
+            words += ["--sip-port", "0", "--silent", "--inside-user", INSIDE_USER]
+            words += ["--inside-password", PASSWORD]
         for option, value in options.items():
             words += [f"--{option.replace('_', '-')}", str(value)]
         child = self._start(name, words)

@@ -21,6 +21,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sip-port", type=int, default=None, help="take agents' legs over SIP; 0 picks a free port"
     )
+    parser.add_argument(
+        "--silent", action="store_true", help="no sound on agents' legs: they cost nothing then"
+    )
     parser.add_argument("--inside-user", default=known.inside_user, help="who sends agents' legs")
     parser.add_argument("--inside-password", default=os.environ.get("SIMULATOR_INSIDE_PASSWORD", ""))
     parser.add_argument("--sounds-dir", default="", help="where sound files of relative names are")
@@ -69,6 +72,7 @@ def main() -> None:
             port=given.port,
             password=given.password,
             sip_port=given.sip_port,
+            sound=not given.silent,
             inside_user=given.inside_user,
             inside_password=given.inside_password,
             sounds_dir=given.sounds_dir,

@@ -18,6 +18,8 @@ from freeswitch.simulator import commands, faults, machine, outbound
 from freeswitch.simulator import origins as at
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.listener import Listener
+from freeswitch.simulator.media import Media
+from freeswitch.simulator.media_silent import SilentMedia
 from freeswitch.simulator.settings import SimulatorSettings
 from freeswitch.simulator.sip_listen import SipListener
 from freeswitch.simulator.switch import Switch
@@ -106,15 +108,22 @@ class Simulator:
 
     async def _inside(self, *, task_status: trio.TaskStatus[None]) -> None:
         """The inside profile with its sound."""
+
+        async def listen(media: Media) -> None:
+            self.sip = SipListener(self.settings, lambda: self.switch, media)
+            async with trio.open_nursery() as nursery:
+                self.sip_port = await nursery.start(self.sip.run)
+                task_status.started()
+
+        if not self.settings.sound:
+            await listen(SilentMedia(self.settings.host))
+            return
         from freeswitch.simulator.media_aiortc import AiortcMedia
 
         media = AiortcMedia(self.settings.host)
         media.start()
         try:
-            self.sip = SipListener(self.settings, lambda: self.switch, media)
-            async with trio.open_nursery() as nursery:
-                self.sip_port = await nursery.start(self.sip.run)
-                task_status.started()
+            await listen(media)
         finally:
             media.stop()
 

@@ -50,6 +50,8 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     sip_port: int | None = None
     """Where the inside profile takes agents' legs over SIP (TCP), with sound; 0 picks a free port. None: nowhere, and
     nothing of the sound is even imported."""
+    sound: bool = True
+    """False: agents' legs are answered, and nothing is heard on them. Then a thousand cost what other calls cost."""
     inside_user: str = "irisx"
     inside_password: str = ""
     """What such a leg must show; empty: nothing."""

@@ -99,7 +99,8 @@ class SipListener:
     def attach(self) -> None:
         """Give the switch of the moment its sound and its port."""
         switch = self._switch()
-        switch.hearing = Hearing(switch, self._media)
+        if self._settings.sound:
+            switch.hearing = Hearing(switch, self._media)
         switch.sip_ports["inside"] = self.port
 
     def reset(self) -> None:

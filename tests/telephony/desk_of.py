@@ -492,11 +492,11 @@ class SipPlace:
 
 
 @asynccontextmanager
-async def open_lab(*, with_sound: bool = False, **settings: str) -> AsyncIterator[Lab]:
-    """A lab for one test, ``with_sound`` for agents' legs; ``settings`` are the node's. When the test is over, everybody hangs up and the switch must
+async def open_lab(*, with_agents: bool = False, **settings: str) -> AsyncIterator[Lab]:
+    """A lab for one test, ``with_agents`` for agents' legs; ``settings`` are the node's. When the test is over, everybody hangs up and the switch must
     be empty."""
     async with trio.open_nursery() as nursery:
-        place = await (_open_real(nursery) if REAL else _open_simulated(nursery, with_sound))
+        place = await (_open_real(nursery) if REAL else _open_simulated(nursery, with_agents))
         wires = Wires()
         async with open_switch(
             place.endpoint, subscriptions=SUBSCRIPTIONS, connect=wires.connect, settings=QUICK
@@ -552,7 +552,7 @@ async def _open_real(nursery: trio.Nursery) -> SipPlace:
     return SipPlace(exchange, Endpoint.parse(REAL))
 
 
-async def _open_simulated(nursery: trio.Nursery, with_sound: bool) -> Place:
+async def _open_simulated(nursery: trio.Nursery, with_agents: bool) -> Place:
     from tests.telephony.simulated import open_simulated
 
-    return await open_simulated(nursery, with_sound=with_sound)
+    return await open_simulated(nursery, with_agents=with_agents)

@@ -78,11 +78,12 @@ class SimulatedPlace:
         return SimulatedPerson(lab.desk, uuid)
 
 
-async def open_simulated(nursery: trio.Nursery, *, with_sound: bool = False) -> SimulatedPlace:
-    """Start a simulator in ``nursery``; ``with_sound`` it takes agents' legs, too."""
+async def open_simulated(nursery: trio.Nursery, *, with_agents: bool = False) -> SimulatedPlace:
+    """Start a simulator in ``nursery``; ``with_agents`` it takes agents' legs, too (in silence)."""
     settings = SimulatorSettings(
         port=0,
-        sip_port=0 if with_sound else None,
+        sip_port=0 if with_agents else None,
+        sound=False,
         inside_password="inside-secret",
         traffic=Traffic(rules=_rules()),
         heartbeat_s=1.0,

@@ -76,7 +76,7 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk() -> AsyncIterator[Desk]:
-    async with open_lab(with_sound=True) as lab:
+    async with open_lab(with_agents=True) as lab:
         notes = Paper()
         async with open_agent_phone(notes, inside(lab)) as phone:
             lab.desk.phone = phone
