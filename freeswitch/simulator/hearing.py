@@ -43,8 +43,6 @@ class Hearing:
         self._due = 0.0
         self._says: dict[Channel, bytes] = {}
         self._hears: dict[Channel, bytes] = {}
-        self._before: dict[Channel, bytes] = {}
-        """What each heard a frame ago."""
         self._microphones: dict[Channel, bytes] = {}
         self._alive: dict[Channel, tuple[int, float]] = {}
         """How many packets each far end had sent, and when the last of them was seen."""
@@ -83,12 +81,10 @@ class Hearing:
         self._media.flush()
         if self._legs:
             self._switch.threads.after(max(0.0, self._due + FRAME_S - now), self._run)
-        else:
-            self._before.clear()
 
     def _frame(self, now: float) -> None:
         self._number += 1
-        self._before, self._hears, self._says = self._hears, {}, {}
+        self._hears, self._says = {}, {}
         for channel, leg in list(self._legs.items()):
             if channel.down:
                 del self._legs[channel], self._alive[channel]
@@ -128,7 +124,7 @@ class Hearing:
             return self._microphones.get(channel, SILENCE)
         if channel.name.startswith("loopback/"):
             mate = self._switch.channels.get(channel.get("other_loopback_leg_uuid") or "")
-            return SILENCE if mate is None else self._before.get(mate, SILENCE)
+            return SILENCE if mate is None else self.hears(mate)
         if channel.held or not (channel.answered or channel.early):
             return SILENCE
         if not channel.answered:

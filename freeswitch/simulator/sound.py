@@ -23,7 +23,7 @@ Sound = Iterator[bytes]
 LOWEST_PITCH, HIGHEST_PITCH, PITCH_STEP = 300, 900, 10
 VOICE_LEVEL = 6000
 TONE_LEVEL = 6000
-MUSIC_LEVEL = 1500
+MUSIC_LEVEL = 2000
 RINGING = "tone_stream://%(1000,4000,425);loops=-1"
 """What a called network plays before somebody picks up (ITU-T E.180; Germany's)."""
 _CHORD = (262, 330, 392)
@@ -142,10 +142,13 @@ def _file(path: Path) -> Sound:
         with closing(wave.open(str(path), "rb")) as sound:
             if sound.getsampwidth() != 2:
                 return
-            wanted = round(sound.getframerate() * FRAME_S)
-            channels = sound.getnchannels()
-            while data := sound.readframes(wanted):
-                samples = _samples(data)
+            rate, channels, number = sound.getframerate(), sound.getnchannels(), 0
+            while True:
+                wanted = round((number + 1) * rate * FRAME_S) - round(number * rate * FRAME_S)
+                number += 1
+                samples = _samples(sound.readframes(wanted))
+                if not samples:
+                    return
                 samples.extend([0] * (wanted * channels - len(samples)))
                 yield _resampled(samples, channels)
     except (wave.Error, OSError, EOFError):
