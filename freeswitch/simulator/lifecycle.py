@@ -148,7 +148,7 @@ def _ending(channel: Channel) -> Thread:
         if how == "send_cancel":
             channel.set("sip_invite_failure_status", "487")
             channel.set("sip_invite_failure_phrase", "CANCEL")
-    if channel.codec == "PCMU":
+    if channel.codec == "PCMU" or channel.leg is not None:
         reporting.set_rtp(channel)
     channel.state = ch.REPORTING
     channel.enter(ch.REPORTING)

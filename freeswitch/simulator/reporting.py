@@ -134,7 +134,7 @@ def _spans(profile: Profile, end: int) -> dict[str, str]:
 
 
 def set_rtp(channel: Channel) -> None:
-    """Write the RTP counters of a leg that had media, as if a packet had come every 20 ms."""
+    """Write the RTP counters of a leg that had media: the true ones, or as if a packet had come every 20 ms."""
     profile = channel.profile
     if profile is None:
         return
@@ -149,5 +149,9 @@ def set_rtp(channel: Channel) -> None:
         "out_bytes": str(packets * 172),
         "out_packets": str(packets),
     }
+    if channel.leg is not None:
+        port = channel.leg.port
+        values |= {"in_bytes": str(port.bytes_in), "in_packets": str(port.packets_in)}
+        values |= {"out_bytes": str(port.bytes_out), "out_packets": str(port.packets_out)}
     for name, form in _RTP:
         channel.set(name, form.format_map(values))
