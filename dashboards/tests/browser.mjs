@@ -5,6 +5,9 @@ import { delimiter, join } from 'node:path';
 import { accessSync, constants } from 'node:fs';
 import puppeteer from 'puppeteer-core';
 
+/** A microphone that beeps, given without asking; sound without a press; loopback addresses for sound between two pages. */
+const SOUND = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required', '--allow-loopback-in-peer-connection'];
+const SOUND_FIREFOX = { 'media.navigator.streams.fake': true, 'permissions.default.microphone': 1, 'media.peerconnection.ice.loopback': true, 'media.autoplay.default': 0 };
 const NAMES = { chromium: ['chromium', 'chromium-browser', 'google-chrome'], firefox: ['firefox-esr', 'firefox'] };
 
 /** The path of the browser, or null where the machine has none. */
@@ -35,9 +38,9 @@ export async function launch(browser) {
     // Firefox gets its own temporary profile from puppeteer, with the preferences that automation needs.
     ...(chromium ? { userDataDir: profile } : {}),
     args: chromium
-      ? ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--hide-scrollbars']
+      ? ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--hide-scrollbars', ...SOUND]
       : [],
-    extraPrefsFirefox: { 'datareporting.policy.dataSubmissionEnabled': false, 'app.update.enabled': false, 'browser.safebrowsing.downloads.enabled': false, 'network.captive-portal-service.enabled': false, 'network.connectivity-service.enabled': false, 'ui.prefersReducedMotion': 0 },
+    extraPrefsFirefox: { ...SOUND_FIREFOX, 'datareporting.policy.dataSubmissionEnabled': false, 'app.update.enabled': false, 'browser.safebrowsing.downloads.enabled': false, 'network.captive-portal-service.enabled': false, 'network.connectivity-service.enabled': false, 'ui.prefersReducedMotion': 0 },
     protocolTimeout: 60_000
   });
   return {

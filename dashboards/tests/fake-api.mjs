@@ -8,12 +8,13 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
+import { Phones } from './fake-phone.mjs';
 import { Talks } from './fake-talks.mjs';
 import { Hooks, hookRoutes } from './fake-webhooks.mjs';
 
 const BUILD = fileURLToPath(new URL('../build', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json', '.png': 'image/png' };
-const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; frame-src 'self'; connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+const CSP = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; frame-src 'self'; connect-src 'self'; font-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 export const EMAIL = 'operator@irisx.local';
 export const PASSWORD = 'correct horse battery';
@@ -78,6 +79,7 @@ export class Platform {
     for (let n = 0; n < calls; n++) this.#begin(Date.now() * 1000 - Math.floor(this.random() * 900e6), true);
     this.#conference();
     this.talks = new Talks(this);
+    this.phones = new Phones(this);
     this.webhooks = new Hooks(this);
   }
 
@@ -220,7 +222,7 @@ class Refusal extends Error {
   }
 }
 
-const PERMISSIONS = ['api-keys', 'automation', 'calls', 'carriers', 'cdrs', 'channels', 'compliance', 'contacts', 'content', 'conversations', 'routing', 'webhooks', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`));
+const PERMISSIONS = ['agents', 'analytics', 'queues', 'reservations', 'api-keys', 'automation', 'calls', 'carriers', 'cdrs', 'channels', 'compliance', 'contacts', 'content', 'conversations', 'routing', 'webhooks', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`));
 
 export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenSeconds = 600 } = {}) {
   const platform = new Platform({ calls, most });
@@ -376,6 +378,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
     }],
     ['DELETE', '/v1/api-keys/:id', ([id]) => void (platform.keys = platform.keys.filter((entry) => entry.id !== id))],
     ...platform.talks.routes({ page, filtered, need, Refusal }),
+    ...platform.phones.routes({ page, filtered, need, Refusal }),
     ...hookRoutes(platform.webhooks, { page, filtered, need, Refusal }),
     ['GET', '/v1/version', () => ({ version: '0.1.0' }), true],
     ['GET', '/v1/health/ready', () => ({ status: 'ready', reasons: [] }), true],
@@ -472,6 +475,10 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
   });
 
   function file(path, res) {
+    if (path === '/__far') {
+      res.setHeader('content-type', 'text/html');
+      return void res.end('<!doctype html><title>far end</title>');
+    }
     const wanted = normalize(join(BUILD, path));
     const real = wanted.startsWith(BUILD) && extname(wanted) && existsSync(wanted) ? wanted : join(BUILD, 'index.html');
     if (real.endsWith('index.html') && path.startsWith('/_app/')) {
@@ -508,6 +515,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
   const stream = new WebSocketServer({ noServer: true });
   server.on('upgrade', (req, socket, head) => {
     if (platform.mode.refuse || platform.mode.down) return socket.destroy();
+    if (req.url.startsWith('/v1/signaling')) return platform.phones.upgrade(req, socket, head);
     stream.handleUpgrade(req, socket, head, (ws) => {
       sockets.add(ws);
       let sent = -1;

@@ -3,6 +3,7 @@
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { deskJourneys } from './desk.mjs';
 import { EMAIL, PASSWORD } from './fake-api.mjs';
 import { webhookJourneys } from './webhooks.mjs';
 
@@ -156,6 +157,7 @@ export const EVERYWHERE = [
 
 export const JOURNEYS = {
   ...webhookJourneys(until),
+  ...deskJourneys(until),
 
   'signing in leads to the page that was asked for, and a wrong password is explained': async ({ person, page }) => {
     await page.goto(`${person.url}/admin/nodes`);

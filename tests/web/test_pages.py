@@ -1,6 +1,6 @@
 """The pages, as people use them: journeys in Chromium and Firefox against a platform that stands in for ours.
 
-The journeys are in ``dashboards/tests/journeys.mjs`` and run on node; each is a test here. Both browsers run side by
+The journeys are in ``dashboards/tests/journeys.mjs`` and the files it takes in, and run on node; each is a test here. Both browsers run side by
 side, once, when the first of these tests asks for a result.
 """
 
@@ -33,10 +33,13 @@ pytestmark = pytest.mark.timeout(LIMIT_S + 120)
 
 
 def journeys() -> list[str]:
-    """The names of the journeys, as they stand in the script."""
+    """The names of the journeys, as they stand in the scripts: the main one and those it takes them from."""
     text = (FOLDER / "tests" / "journeys.mjs").read_text()
+    taken = re.findall(r"^import \{ \w+Journeys \} from '\./([\w-]+\.mjs)'", text, re.MULTILINE)
     body = text[text.index("export const JOURNEYS") :]
-    return [name.replace("\\u2019", "’") for name in re.findall(r"^  '([^'\n]+)': async", body, re.MULTILINE)]
+    for name in taken:
+        body += (FOLDER / "tests" / name).read_text()
+    return [name.replace("\\u2019", "’") for name in re.findall(r"^ +'([^'\n]+)': async", body, re.MULTILINE)]
 
 
 def everywhere() -> list[str]:

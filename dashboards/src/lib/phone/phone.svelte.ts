@@ -34,7 +34,6 @@ interface Seen {
 export const ORDERS = ['hold', 'unhold', 'mute', 'unmute', 'hangup', 'conference', 'transfer_complete', 'transfer_cancel', 'record_pause', 'record_resume'] as const;
 export type Order = (typeof ORDERS)[number];
 
-const ON = 'irisx.desk';
 const LEGS = 'irisx.legs';
 const DEVICE = 'irisx.device';
 
@@ -48,9 +47,6 @@ function session(key: string, value?: string | null): string {
   }
   return '';
 }
-
-/** Whether this tab was at the desk before it was reloaded or went to another page. */
-export const wasAtTheDesk = (): boolean => session(ON) === 'yes';
 
 class Phone {
   /** Off, in this tab, or in another one of this browser. */
@@ -80,7 +76,6 @@ class Phone {
   /** Comes to the desk: the phone is held here, or shown from the tab that has it. */
   start(person: string): void {
     if (this.#tabs) return;
-    session(ON, 'yes');
     this.role = 'other_tab';
     this.#tabs = new Tabs(`irisx.phone.${person}`, {
       begin: () => this.#begin(),
@@ -94,7 +89,6 @@ class Phone {
 
   /** Leaves the desk: nothing is offered any more. */
   stop(): void {
-    session(ON, null);
     session(LEGS, null);
     this.#end('off');
     this.#tabs?.stop();

@@ -34,6 +34,9 @@ interface Held {
   voice: Voice;
   call: string;
   last: Sample | null;
+  /** Since the leg began, over connections that were made anew. */
+  lost: number;
+  received: number;
   restarts: number;
   busy: boolean;
 }
@@ -92,7 +95,7 @@ export class Voices {
     const { voice, sdp } = this.#offered();
     try {
       const body = await this.#world.ask(name, { ...args, sdp: await sdp }, SWITCH_MS);
-      this.#held.set(String(body['leg']), { voice, call: String(body['call_id']), last: null, restarts: 0, busy: false });
+      this.#held.set(String(body['leg']), { voice, call: String(body['call_id']), last: null, lost: 0, received: 0, restarts: 0, busy: false });
       await voice.answer(String(body['sdp']));
       this.#world.changed();
       return { call_id: body['call_id'], leg: body['leg'] };
@@ -146,7 +149,7 @@ export class Voices {
     this.#tried.set(call.leg, tried);
     const { voice, sdp } = this.#offered();
     if (call.muted) voice.mute(true);
-    const held: Held = { voice, call: call.id, last: null, restarts: 0, busy: true };
+    const held: Held = { voice, call: call.id, last: null, lost: 0, received: 0, restarts: 0, busy: true };
     this.#held.set(call.leg, held);
     this.#world.changed();
     try {
@@ -239,12 +242,14 @@ export class Voices {
       if (!sample) continue;
       const before = one.last;
       one.last = sample;
+      one.lost += Math.max(0, sample.lost - (before?.lost ?? 0));
+      one.received += Math.max(0, sample.received - (before?.received ?? 0));
       if (!before) continue;
       found[leg] = judge(before, sample);
       if (doubting && sample.received === before.received) one.voice.doubt();
       if (this.#world.online() && !doubting) {
         const { rtt_ms, jitter_ms } = sample;
-        void this.#world.ask('quality', { leg, rtt_ms: Math.max(0, Math.round(rtt_ms)), jitter_ms: Math.max(0, Math.round(jitter_ms)), lost: Math.max(0, sample.lost - before.lost), received: Math.max(0, sample.received - before.received), sent: Math.max(0, sample.sent - before.sent) }).catch(() => undefined);
+        void this.#world.ask('quality', { leg, rtt_ms: Math.max(0, Math.round(rtt_ms)), jitter_ms: Math.max(0, Math.round(jitter_ms)), lost: one.lost, received: one.received }).catch(() => undefined);
       }
     }
     if (Object.keys(found).length) {

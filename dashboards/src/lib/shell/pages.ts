@@ -1,6 +1,7 @@
 /** The pages there are: the rail, the bottom bar, the palette and the `g` keys all read this list. */
 import Activity from '@lucide/svelte/icons/activity';
 import FileClock from '@lucide/svelte/icons/file-clock';
+import Headset from '@lucide/svelte/icons/headset';
 import HeartPulse from '@lucide/svelte/icons/heart-pulse';
 import Inbox from '@lucide/svelte/icons/inbox';
 import KeyRound from '@lucide/svelte/icons/key-round';
@@ -27,9 +28,12 @@ export interface PageEntry {
   bar?: boolean;
   /** Begins a new group in the rail. */
   apart?: boolean;
+  /** For those who are agents. */
+  agent?: boolean;
 }
 
 export const PAGES: readonly PageEntry[] = [
+  { href: '/agent', words: 'Desk', short: 'Desk', letter: 'd', icon: Headset, needs: '', keywords: 'agent phone ready work call answer', bar: true, agent: true },
   { href: '/inbox', words: 'Inbox', short: 'Inbox', letter: 'i', icon: Inbox, needs: 'conversations:read', keywords: 'messages conversations answer write', bar: true },
   { href: '/admin', words: 'Overview', short: 'Overview', letter: 'o', apart: true, icon: LayoutDashboard, needs: 'calls:read', keywords: 'home start health', bar: true },
   { href: '/admin/calls', words: 'Live calls', short: 'Calls', letter: 'c', icon: PhoneCall, needs: 'calls:read', keywords: 'active channels now', bar: true },
@@ -45,6 +49,9 @@ export const PAGES: readonly PageEntry[] = [
   { href: '/admin/access', words: 'Access', short: 'Access', letter: 'a', icon: KeyRound, needs: 'users:read', keywords: 'users roles api keys sessions' },
   { href: '/status', words: 'Status', short: 'Status', letter: 's', icon: HeartPulse, needs: '', keywords: 'health components incidents' }
 ];
+
+/** The pages for somebody who is an agent, or is none. */
+export const pagesFor = (agent: boolean): readonly PageEntry[] => PAGES.filter((page) => agent || !page.agent);
 
 /** The page that `path` belongs to: the longest address that begins it. */
 export function pageOf(path: string): PageEntry | undefined {
