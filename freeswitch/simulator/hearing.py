@@ -194,7 +194,8 @@ class Hearing:
         near = self._near()
         for channel in self._recorded - near:
             for recording in channel.recordings.values():
-                recording.listen(live=False)
+                # (those of a leg that is down are about to be closed)
+                recording.listen(live=channel.down)
         for channel in near:
             for recording in list(channel.recordings.values()):
                 recording.listen(live=True)

@@ -12,8 +12,10 @@ import asyncio
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import aioice
@@ -21,7 +23,7 @@ import trio
 from aiortc import RTCCertificate
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 
-from freeswitch.simulator import rtp
+from freeswitch.simulator import rtcp, rtp
 from freeswitch.simulator.media import FRAME_S, Port
 from freeswitch.simulator.media_codec import Decoder, Encoder
 from freeswitch.simulator.webrtc_sdp import Local, Offer, OfferError, read_offer, write_answer
@@ -100,15 +102,19 @@ class _Secured(RTCDtlsTransport):
 
     async def _handle_rtcp_data(self, data: bytes) -> None:
         self._peer.port.packets_in += 1
+        self._peer.reception.said(data, time.monotonic())
 
 
 class _Peer:
     """One RTCPeerConnection of a browser."""
 
-    def __init__(self, offer: Offer, port: Port, certificate: RTCCertificate, source: rtp.Sequencer) -> None:
+    def __init__(self, offer: Offer, port: Port, certificate: RTCCertificate, seat: "_Seat") -> None:
         self.offer = offer
         self.port = port
-        self.source = source
+        self.source = seat.source
+        self._name = seat.name
+        self.reception = rtcp.Reception(offer.codec.clock_rate)
+        self._reported = 0.0
         self._encoder = Encoder(offer.codec)
         self._decoder = Decoder(offer.codec)
         self._keys = rtp.KeyReader(offer.keys.clock_rate) if offer.keys else None
@@ -175,6 +181,7 @@ class _Peer:
             if self._last >= 0 and 0 < (self._last - packet.sequence) & 0xFFFF < 0x8000:
                 return
             self._last = packet.sequence
+            self.reception.add(packet, time.monotonic())
             for frame in self._decoder.decode(packet.payload):
                 port.say(frame)
 
@@ -190,6 +197,25 @@ class _Peer:
                     await self.dtls._send_rtp(data)
                 except ConnectionError:
                     return
+            await self._report()
+
+    async def _report(self) -> None:
+        """Tell the browser now and then what came of what it sends."""
+        now = time.monotonic()
+        if now - self._reported < rtcp.INTERVAL_S:
+            return
+        self._reported = now
+        data = rtcp.report(
+            ssrc=self.source.ssrc,
+            name=self._name,
+            unix_s=time.time(),
+            timestamp=self.source.timestamp,
+            packets=self.port.packets_out,
+            octets=self.port.bytes_out,
+            about=self.reception.block(now) if self.reception.received else b"",
+        )
+        with suppress(ConnectionError):
+            await self.dtls._send_rtp(data)
 
     def _packets(self, frame: bytes) -> list[bytes]:
         keys, source = self.offer.keys, self.source
@@ -333,7 +359,7 @@ class AiortcMedia:
         if peer is None or not same or peer.offer.codec != offer.codec:
             if peer is not None:
                 await peer.close()
-            peer = seat.peer = _Peer(offer, port, self._certificate, seat.source)
+            peer = seat.peer = _Peer(offer, port, self._certificate, seat)
             same = False
         ice = peer.newest
         if ice is None or peer.offer.ufrag != offer.ufrag:

@@ -6,10 +6,11 @@ import wave
 from itertools import islice
 from pathlib import Path
 
+from aiortc.rtp import RtcpPacket, RtcpSdesPacket, RtcpSrPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freeswitch.simulator import rtp, sound
+from freeswitch.simulator import rtcp, rtp, sound
 from freeswitch.simulator.media import FRAME_BYTES, MOST_WAITING, PREFETCH, SILENCE, Port
 from tests.simulator.browser import loudness, tone
 
@@ -126,3 +127,28 @@ def test_numbers_and_times_go_round() -> None:
     source.advance(960)
     packet = rtp.read(source.packet(111, b"x", marker=True))
     assert packet is not None and (packet.sequence, packet.timestamp) == (0, 959)
+
+
+def test_a_report_says_what_was_lost_and_how_uneven_it_came() -> None:
+    heard = rtcp.Reception(8000)
+    for n in range(100):
+        if n % 4:
+            heard.add(
+                rtp.Packet(0, (65_500 + n) & 0xFFFF, n * 160, 7, b""), n * 0.02 + (0.01 if n % 2 else 0.0)
+            )
+    heard.said(b"\x80\xc8\x00\x06" + bytes(6) + b"\x12\x34\x56\x78" + bytes(14), 2.0)
+    report = rtcp.report(
+        ssrc=9, name="abc", unix_s=1000.5, timestamp=160, packets=5, octets=800, about=heard.block(3.0)
+    )
+    sender, described = RtcpPacket.parse(report)
+    assert isinstance(sender, RtcpSrPacket) and isinstance(described, RtcpSdesPacket)
+    assert sender.sender_info.ntp_timestamp == (1000 + 2_208_988_800) << 32 | 1 << 31
+    (about,) = sender.reports
+    assert (about.ssrc, about.packets_lost, about.highest_sequence) == (7, 24, 65_599)
+    assert about.fraction_lost == 24 * 256 // 99
+    assert 40 < about.jitter < 90, "10 ms are 80 ticks"
+    assert (about.lsr, about.dlsr) == (0x12345678, 65536)
+    assert described.chunks[0].items == [(1, b"abc")]
+    assert heard.block(4.0)[4] == 0, "none since"
+    heard.add(rtp.Packet(0, 5, 0, 8, b""), 5.0)
+    assert (heard.received, heard.lost) == (1, 0), "another source"
