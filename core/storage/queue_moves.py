@@ -18,6 +18,9 @@ from core.storage.entries import NewEntry
 from core.storage.queue_rows import ENTRY, OPEN, RESERVATION, entry_of, reservation_of, told
 from core.storage.texts import json_text
 
+CHANGING = ("connected", "wrap_up")
+"""States in which a reservation may be changed without leaving them."""
+
 
 async def insert_rows(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows that all have the same members; other columns take their defaults."""
@@ -60,7 +63,7 @@ async def moved(
 
     ``assignments`` is SQL in which $4 is the moment and $5 and so on are ``more``.
     """
-    before = [one for one, after in TRANSITIONS.items() if state in after or one == state]
+    before = [one for one, after in TRANSITIONS.items() if state in after or one == state in CHANGING]
     values: list[object] = [tenant_id, list(ids), state]
     sets = ""
     if assignments:

@@ -6,10 +6,13 @@ numbers, and the log entries of all of it. Which states may follow which is in `
 
 from collections.abc import Sequence
 
+import msgspec
+
 from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.model.capacity import total
 from core.model.queueing_numbers import Counted
+from core.model.queueing_records import QueueSettings
 from core.model.reservations import Reservation
 from core.storage import queue_intervals
 from core.storage.agents import no_such as no_such_agent
@@ -21,12 +24,14 @@ from core.storage.queue_moves import (
     assign,
     back_to_waiting,
     insert,
+    leave,
     moved,
     not_busy_any_more,
     open_works,
     serve,
 )
 from core.storage.queue_rows import (
+    ENTRY,
     OPEN,
     RESERVATION,
     lock_agents,
@@ -125,9 +130,18 @@ async def decline(
 
 
 async def connected(
-    db: Database, tenant_id: str, reservation_id: str, agent_id: str, *, agent_leg: str
+    db: Database,
+    tenant_id: str,
+    reservation_id: str,
+    agent_id: str,
+    *,
+    agent_leg: str,
+    call_id: str = "",
 ) -> Reservation:
-    """Customer and agent hear each other. Raises `NotFound`, `Conflict` ``offer_gone``."""
+    """Customer and agent hear each other. ``call_id`` is the call that was dialled for a callback.
+
+    Raises `NotFound`, `Conflict` ``offer_gone``.
+    """
     async with db.tenant(tenant_id) as connection:
         before = await _mine(connection, tenant_id, reservation_id, agent_id)
         if before.state != "accepted":
@@ -139,8 +153,9 @@ async def connected(
             [before.id],
             "connected",
             moment,
-            "connected_us = $4, agent_leg = $5",
+            "connected_us = $4, agent_leg = $5, call_id = case when $6 = '' then call_id else $6 end",
             storable(agent_leg),
+            storable(call_id),
         )
         entries = await _served(connection, tenant_id, after, moment)
         await append(connection, [*entries, told("reservation.connected", after, moment)])
@@ -290,10 +305,38 @@ async def _over(
         "done_us = $4, reason = $5",
         storable(reason[:MAX_REASON]),
     )
-    entries = await back_to_waiting(connection, tenant_id, [after.entry_id], moment)
+    if state == "failed" and after.dial:
+        entries = await _try_later(connection, tenant_id, after.entry_id, moment)
+    else:
+        entries = await back_to_waiting(connection, tenant_id, [after.entry_id], moment)
     await not_busy_any_more(connection, tenant_id, [after.agent_id], moment)
     await append(connection, [*entries, told(f"reservation.{state}", after, moment)])
     return after
+
+
+async def _try_later(connection: Connection, tenant_id: str, entry_id: str, moment: int) -> list[NewEntry]:
+    """Who wanted to be called back was not reached: once more later, unless that was tried often enough."""
+    row = await connection.fetchrow(
+        f"select {ENTRY}, (select q.settings::text from queues q where q.tenant_id = e.tenant_id and q.id = e.queue_id)"  # noqa: S608
+        " as of from queue_entries e where tenant_id = $1 and id = $2 for update of e",
+        tenant_id,
+        entry_id,
+    )
+    if row is None or row["of"] is None:
+        return []
+    policy = msgspec.json.decode(row["of"], type=QueueSettings).callback
+    if row["offers"] >= policy.tries:
+        found, entries = await leave(connection, tenant_id, [entry_id], "failed", moment)
+        sums = [queue_intervals.of_entry(one, Counted(other=1)) for one in found]
+        await queue_intervals.add(connection, tenant_id, sums)
+        return entries
+    await connection.execute(
+        "update queue_entries set due_us = $3 where tenant_id = $1 and id = $2",
+        tenant_id,
+        entry_id,
+        moment + policy.retry_s * 1_000_000,
+    )
+    return await back_to_waiting(connection, tenant_id, [entry_id], moment)
 
 
 async def _served(connection: Connection, tenant_id: str, after: Reservation, moment: int) -> list[NewEntry]:

@@ -173,6 +173,9 @@ create index reservations_of_call on reservations (tenant_id, call_id)
     where state in ('offered', 'accepted', 'connected') and call_id <> '';
 create index reservations_of_conversation on reservations (tenant_id, conversation_id)
     where state in ('offered', 'connected') and conversation_id <> '';
+-- Who had them last.
+create index reservations_of_caller on reservations (tenant_id, caller, offered_us desc) where caller <> '';
+create index reservations_of_contact on reservations (tenant_id, contact_id, offered_us desc) where contact_id <> '';
 create index reservations_newest on reservations (tenant_id, offered_us desc, id desc);
 create index reservations_of_agent on reservations (tenant_id, agent_id, offered_us desc, id desc);
 
