@@ -1,4 +1,4 @@
-"""``show channels as json``: the switch's own table of channels. Pure.
+"""``show channels as json`` and ``show registrations as json``: the switch's own tables. Pure.
 
 It is read from the switch's SQL table, which lags behind the events (tens of milliseconds, more under load): a
 channel that is missing here may just have begun. ``uuid_exists`` is exact. No rows means no ``rows`` key.
@@ -63,3 +63,28 @@ def read_channels(text: str) -> list[ChannelRow]:
         return msgspec.convert(rows, list[ChannelRow])
     except msgspec.ValidationError as exc:
         raise ProtocolError("a row of the list of channels has no uuid") from exc
+
+
+class RegistrationRow(msgspec.Struct, frozen=True):
+    """One registered telephone as the switch lists it."""
+
+    reg_user: str = ""
+    realm: str = ""
+    url: str = ""
+    expires: str = ""
+    """Seconds since the epoch."""
+    network_ip: str = ""
+    network_port: str = ""
+    network_proto: str = ""
+
+
+def read_registrations(text: str) -> list[RegistrationRow]:
+    """The rows of ``show registrations as json``. Raises `ProtocolError` when it is none."""
+    try:
+        listing = _decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError) as exc:
+        raise ProtocolError("the list of registrations is not what the switch promises") from exc
+    known = RegistrationRow.__struct_fields__
+    return [
+        RegistrationRow(**{name: row.get(name) or "" for name in known if name in row}) for row in listing.rows
+    ]

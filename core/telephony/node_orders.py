@@ -1,11 +1,14 @@
-"""Orders about a switch: drain, resume, resync, probe, channels."""
+"""Orders about a switch: drain, resume, resync, probe, channels, and the telephones that are registered there."""
 
 import msgspec
 
 from core.clock import monotonic
+from core.model.directory import DOMAIN
 from core.model.orders import Order
+from core.telephony import values
 from core.telephony.actions import Result
 from core.telephony.desk import Desk
+from freeswitch.listing import read_registrations
 
 
 async def drain(desk: Desk, order: Order) -> Result:
@@ -48,3 +51,17 @@ async def channels(desk: Desk, order: Order) -> Result:
     """The switch's own list of channels: for comparing by eye."""
     rows = await desk.switch.channels()
     return {"channels": msgspec.to_builtins(rows)}
+
+
+async def registrations(desk: Desk, order: Order) -> Result:
+    """The telephones that are registered with the phones profile now."""
+    rows = read_registrations(await desk.api("show registrations as json"))
+    return {"registrations": [msgspec.to_builtins(row) for row in rows if row.realm == DOMAIN]}
+
+
+async def forget_user(desk: Desk, order: Order) -> Result:
+    """Have the switch ask anew about a telephone's user (``user``): its password has changed, or it is none any more."""
+    user = values.directory_user(order.args.get("user"))
+    # (1.10.12 answers OK also for one that it did not remember)
+    await desk.api(f"xml_flush_cache id {user} {DOMAIN}")
+    return {"user": user}

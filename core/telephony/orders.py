@@ -67,6 +67,8 @@ ON_NODES: dict[str, NodeAction] = {
     "node.resync": node_orders.resync,
     "node.probe": node_orders.probe,
     "node.channels": node_orders.channels,
+    "node.registrations": node_orders.registrations,
+    "node.forget_user": node_orders.forget_user,
 }
 """Orders about the switch itself, or that begin something on it."""
 

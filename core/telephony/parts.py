@@ -26,6 +26,8 @@ class Parts:
         """The switches that this controller commands now."""
         self.nodes: dict[str, Node] = {}
         """Every switch as the store describes it now."""
+        self.shown: dict[str, object] = {}
+        """What else this controller says of itself in its presence."""
         self._orders: OrderedDict[str, None] = OrderedDict()
 
     def inbox(self, node: str) -> Inbox[tuple[str, Order]]:

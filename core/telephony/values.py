@@ -19,6 +19,7 @@ _FILE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]{0,399}")
 _CAUSE = re.compile(r"[A-Z0-9_]{2,48}")
 _ROOM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _RECORDING = re.compile(r"rec_[0-9a-z]{1,40}")
+_DIRECTORY_USER = re.compile(r"[a-z0-9]{1,40}")
 _LEG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+~=/-]{0,254}")
 
 
@@ -79,6 +80,11 @@ def leg(value: object, field: str = "leg") -> str:
 def recording(value: object) -> str:
     """The id of a recording, which becomes the name of its file."""
     return _matching(_RECORDING, value, "recording", "the id of a recording")
+
+
+def directory_user(value: object) -> str:
+    """The user name of a telephone: one that we made up."""
+    return _matching(_DIRECTORY_USER, value, "user", "letters and digits")
 
 
 def one_of(value: object, field: str, allowed: Iterable[str]) -> str:

@@ -13,6 +13,12 @@ from freeswitch.conf.settings import ConfSettings, LogLevel
 REALM = "irisx.inside"
 """The digest realm of the inside profile, as the templates have it."""
 
+_OF_PHONES = (
+    "sip_profiles/phones.xml",
+    "dialplan/phones.xml",
+    "autoload_configs/xml_curl.conf.xml",
+)
+"""Files that a switch without telephones does not get."""
 _PLACEHOLDER = re.compile(r"\[\[([a-z0-9_]+)\]\]")
 
 
@@ -20,7 +26,8 @@ def render(settings: ConfSettings) -> dict[PurePosixPath, str]:
     """Every file of the configuration, by its place under the configuration folder."""
     words = _values(settings) | _blocks(settings)
     templates = _templates(files(__package__) / "templates", PurePosixPath())
-    return {name: _fill(text, words) for name, text in sorted(templates)}
+    left_out = () if settings.phones_ip else _OF_PHONES
+    return {name: _fill(text, words) for name, text in sorted(templates) if str(name) not in left_out}
 
 
 def _templates(folder: Traversable, under: PurePosixPath) -> list[tuple[PurePosixPath, str]]:
@@ -61,6 +68,28 @@ def _blocks(settings: ConfSettings) -> dict[str, str]:
         "core_db_params": _core_db_params(settings.core_db),
         "core_db_module": '    <load module="mod_pgsql"/>' if settings.core_db else "",
         "fallback_actions": _fallback_actions(settings.fallback_message),
+        **_phones(settings),
+    }
+
+
+def _phones(settings: ConfSettings) -> dict[str, str]:
+    """What a switch has only with telephones."""
+
+    def line(text: str) -> str:
+        return f"    {text}" if settings.phones_ip else ""
+
+    def include(path: str) -> str:
+        return line(f'<X-PRE-PROCESS cmd="include" data="{path}"/>')
+
+    verified = settings.directory_url.startswith("https:")
+    checks = ("enable-cacert-check", "enable-ssl-verifyhost") if verified else ()
+    return {
+        "xml_curl_include": include("autoload_configs/xml_curl.conf.xml"),
+        "phones_dialplan_include": include("dialplan/phones.xml"),
+        "phones_profile_include": include("../sip_profiles/phones.xml"),
+        "xml_curl_module": line('<load module="mod_xml_curl"/>'),
+        "phones_public_params": _public_params(settings.phones_public_ip),
+        "directory_tls_params": "\n".join(f"  {_param(name, 'true')}" for name in checks),
     }
 
 

@@ -16,10 +16,11 @@ LogLevel = Literal["debug", "info", "notice", "warning", "err", "crit", "alert"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PATH = re.compile(r"(/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+")
+_PLAIN = re.compile(r"[^\s\"'$<>&]*")
 _CODECS = re.compile(r"[A-Za-z0-9@._-]+(,[A-Za-z0-9@._-]+)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SHORTEST_SECRET = 8
-_SECRETS = frozenset({"event_socket_password", "inside_password", "core_db"})
+_SECRETS = frozenset({"event_socket_password", "inside_password", "core_db", "directory_password"})
 
 
 class ConfError(ValueError):
@@ -54,6 +55,15 @@ class ConfSettings(msgspec.Struct, frozen=True, kw_only=True):
     media_public_ip: str = ""
     agent_media_timeout: int = 20
     """Seconds without a packet after which an agent's leg ends. Nothing else ends one whose browser is gone."""
+
+    phones_ip: str = ""
+    """The address that telephones register with; empty: none do."""
+    phones_port: int = 5070
+    phones_public_ip: str = ""
+    directory_url: str = ""
+    """Where telephones are looked up: `GET /v1/nodes/{node_id}/directory-access` says it, with user and password."""
+    directory_user: str = ""
+    directory_password: str = ""
 
     rtp_first_port: int = 16384
     rtp_last_port: int = 32766
@@ -94,6 +104,13 @@ class ConfSettings(msgspec.Struct, frozen=True, kw_only=True):
             _PATH.fullmatch(self.recordings_dir), "recordings_dir", "an absolute path of plain characters"
         )
         _require(_CODECS.fullmatch(self.carrier_codecs), "carrier_codecs", "codec names with commas")
+        for field in ("directory_url", "directory_user", "directory_password"):
+            # (what the preprocessor and mod_xml_curl would act on is in none of ours)
+            value = getattr(self, field)
+            _require(not self.phones_ip or value, field, "given with phones_ip")
+            _require(_PLAIN.fullmatch(value), field, "free of blanks, quotes and dollar signs")
+        web = not self.directory_url or self.directory_url.startswith(("http://", "https://"))
+        _require(web, "directory_url", "an address that begins with http:// or https://")
         _require("$" not in self.fallback_message, "fallback_message", "free of dollar signs")
         _require(not self.core_db or self.core_db.startswith("pgsql://"), "core_db", "a pgsql:// address")
 
@@ -124,7 +141,7 @@ def _check_text(field: str, value: object) -> None:
 def _check_addresses(settings: ConfSettings) -> None:
     for field in ("event_socket_host", "carrier_ip", "inside_ip"):
         _require(_is_address(getattr(settings, field)), field, "an IP address")
-    for field in ("carrier_public_ip", "media_ip", "media_public_ip"):
+    for field in ("carrier_public_ip", "media_ip", "media_public_ip", "phones_ip", "phones_public_ip"):
         value = getattr(settings, field)
         _require(not value or _is_address(value), field, "an IP address or empty")
     for field in ("controller_networks", "carrier_networks"):
@@ -155,6 +172,7 @@ def _check_numbers(settings: ConfSettings) -> None:
         "event_socket_port": (1, 65535),
         "carrier_port": (1, 65535),
         "inside_port": (1, 65535),
+        "phones_port": (1, 65535),
         "rtp_first_port": (1024, 65534),
         "rtp_last_port": (1025, 65535),
         "max_sessions": (1, 65535),
@@ -171,7 +189,8 @@ def _check_numbers(settings: ConfSettings) -> None:
     _require(
         last - first >= 2 * settings.max_sessions, "rtp_last_port", "two ports a session above the first"
     )
-    for field in ("event_socket_port", "carrier_port", "inside_port"):
+    for field in ("event_socket_port", "carrier_port", "inside_port", "phones_port"):
         _require(not first <= getattr(settings, field) <= last, field, "outside the RTP range")
-    ports = {settings.event_socket_port, settings.carrier_port, settings.inside_port}
-    _require(len(ports) == 3, "inside_port", "different from the other two ports")
+    ports = (settings.event_socket_port, settings.carrier_port, settings.inside_port, settings.phones_port)
+    _require(len(set(ports[:3])) == 3, "inside_port", "different from the other two ports")
+    _require(settings.phones_port not in ports[:3], "phones_port", "different from the other ports")
