@@ -59,12 +59,12 @@ class _Path:
     role = "controlled"
 
     def __init__(self) -> None:
-        self._ice: aioice.Connection | None = None
+        self.ice: aioice.Connection | None = None
         self._came: asyncio.Queue[bytes | None] = asyncio.Queue(1000)
 
     async def take(self, ice: aioice.Connection) -> None:
         """Go over this connection from now on, and leave the one before."""
-        before, self._ice = self._ice, ice
+        before, self.ice = self.ice, ice
         if before is not None:
             await before.close()
 
@@ -76,7 +76,7 @@ class _Path:
                 if not self._came.full():
                     self._came.put_nowait(data)
         except ConnectionError:
-            if ice is self._ice and not self._came.full():
+            if ice is self.ice and not self._came.full():
                 self._came.put_nowait(None)
 
     async def _recv(self) -> bytes:
@@ -86,8 +86,8 @@ class _Path:
         return data
 
     async def _send(self, data: bytes) -> None:
-        if self._ice is not None:
-            await self._ice.send(data)
+        if self.ice is not None:
+            await self.ice.send(data)
 
 
 class _Secured(RTCDtlsTransport):
@@ -159,10 +159,13 @@ class _Peer:
 
     async def close(self) -> None:
         await self.dtls.stop()
-        for task in list(self.tasks):
+        tasks = list(self.tasks)
+        for task in tasks:
             task.cancel()
-        if self.path._ice is not None:
-            await self.path._ice.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for ice in {self.newest, self.path.ice}:
+            if ice is not None:
+                await ice.close()
 
     def received(self, data: bytes) -> None:
         """A packet of the browser."""
@@ -307,9 +310,10 @@ class AiortcMedia:
             for port in list(self._seats):
                 await self._leave(port)
         finally:
-            for task in asyncio.all_tasks(self._loop):
-                if task is not asyncio.current_task():
-                    task.cancel()
+            others = asyncio.all_tasks(self._loop) - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
             self._loop.call_soon(self._loop.stop)
 
     # From the switch's thread.

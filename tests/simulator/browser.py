@@ -7,12 +7,14 @@ import array
 import asyncio
 import fractions
 import math
+import re
 import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+import aioice
 import aioice.ice
 import trio
 from aiortc import (
@@ -72,6 +74,36 @@ class _Voice(MediaStreamTrack):
         return frame
 
 
+class _Way:
+    """What a connection's packets go over: aiortc cannot change it, browsers can (ICE restart)."""
+
+    def __init__(self, ice: aioice.Connection) -> None:
+        self._ice = ice
+        self._came: asyncio.Queue[bytes] = asyncio.Queue()
+        self._pump: asyncio.Task[None] | None = None
+
+    async def recv(self) -> bytes:
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._run(self._ice))
+        return await self._came.get()
+
+    async def send(self, data: bytes) -> None:
+        await self._ice.send(data)
+
+    async def change(self, ice: aioice.Connection) -> None:
+        before, self._ice = self._ice, ice
+        self._pump = asyncio.create_task(self._run(ice))
+        await before.close()
+
+    async def close(self) -> None:
+        await self._ice.close()
+
+    async def _run(self, ice: aioice.Connection) -> None:
+        with suppress(ConnectionError):
+            while True:
+                self._came.put_nowait(await ice.recv())
+
+
 class Browser:
     """One page with a telephone in it."""
 
@@ -81,6 +113,8 @@ class Browser:
         self._heard: deque[bytes] = deque(maxlen=25)
         self.frames = 0
         self._connection: RTCPeerConnection | None = None
+        self._way: _Way
+        self._next: aioice.Connection
 
     async def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         asked = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -94,19 +128,58 @@ class Browser:
         """Take the switch's answer."""
         await self._run(self._answered(sdp))
 
+    async def restart(self) -> str:
+        """An offer of the same RTCPeerConnection over another path (``iceRestart``)."""
+        return await self._run(self._restart())
+
+    async def restarted(self, sdp: str) -> None:
+        """Take the switch's answer to that."""
+        await self._run(self._restarted(sdp))
+
     async def close(self) -> None:
         """Close the page."""
-        if self._connection is not None:
-            await self._run(self._connection.close())
+        await self._run(self.left())
 
-    async def _offer(self) -> str:
+    async def left(self) -> None:
+        """The same, in the browsers' own thread."""
         if self._connection is not None:
             await self._connection.close()
+            await self._way.close()
+
+    async def _offer(self) -> str:
+        await self.left()
         connection = self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connection.addTrack(_Voice(self._pitch))
         connection.on("track", lambda track: self._loop.create_task(self._listen(track)))
         await connection.setLocalDescription(await connection.createOffer())
-        return connection.localDescription.sdp
+        transport = connection.getSenders()[0].transport.transport
+        self._way = _Way(transport._connection)
+        transport._recv, transport._send = self._way.recv, self._way.send
+        return str(connection.localDescription.sdp)
+
+    async def _restart(self) -> str:
+        assert self._connection is not None
+        ice = self._next = aioice.Connection(ice_controlling=True)
+        await ice.gather_candidates()
+        (candidate,) = ice.local_candidates
+        text = str(self._connection.localDescription.sdp)
+        for pattern, by in (
+            (r"a=ice-ufrag:.*", f"a=ice-ufrag:{ice.local_username}"),
+            (r"a=ice-pwd:.*", f"a=ice-pwd:{ice.local_password}"),
+            (r"a=candidate:.*", f"a=candidate:{candidate.to_sdp()}"),
+        ):
+            text = re.sub(pattern, by + "\r", text)
+        return text
+
+    async def _restarted(self, sdp: str) -> None:
+        ice = self._next
+        ice.remote_username = re.findall(r"a=ice-ufrag:(\S+)", sdp)[0]
+        ice.remote_password = re.findall(r"a=ice-pwd:(\S+)", sdp)[0]
+        for candidate in re.findall(r"a=candidate:(.*?)\r", sdp):
+            await ice.add_remote_candidate(aioice.Candidate.from_sdp(candidate))
+        await ice.add_remote_candidate(None)
+        await ice.connect()
+        await self._way.change(ice)
 
     async def _answered(self, sdp: str) -> None:
         assert self._connection is not None
@@ -186,8 +259,7 @@ def browsers() -> Iterator[Browsers]:
 
 async def _end(made: Browsers) -> None:
     for one in made._open:
-        if one._connection is not None:
-            await one._connection.close()
+        await one.left()
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()

@@ -37,6 +37,11 @@ class House:
         answered = await self.phone.renew(uuid_, await browser.offer())
         await browser.answered(answered.sdp)
 
+    async def restart(self, browser: Browser, uuid_: str) -> None:
+        """The network has changed in the call."""
+        answered = await self.phone.renew(uuid_, await browser.restart())
+        await browser.restarted(answered.sdp)
+
     def channel(self, uuid_: str) -> Channel:
         return self.simulator.switch.channels[uuid_]
 

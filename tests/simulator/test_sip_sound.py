@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.simulator.browser import loudness, tone
 from tests.simulator.house import house
+from tests.simulator.inside import OFFER
 
 
 async def test_a_browser_hears_itself_at_the_echo_and_440_hz_at_the_tone() -> None:
@@ -63,6 +64,28 @@ async def test_a_page_loaded_again_in_a_call_is_heard_and_hears_as_before() -> N
         await one.wait_for(800)
         await other.wait_for(500)
         assert at.channel(first).partner is at.channel(second)
+
+
+async def test_another_network_in_a_call_changes_the_path_and_nothing_else() -> None:
+    async with house() as at:
+        (one, first), (other, second) = await at.leg(500), await at.leg(800)
+        at.api(f"uuid_bridge {first} {second}")
+        await other.wait_for(500)
+        for _ in range(2):
+            await at.restart(one, first)
+            frames = one.frames
+            await at.until(lambda since=frames: one.frames > since + 25)
+            await one.wait_for(800)
+            await other.wait_for(500)
+
+
+async def test_a_browser_that_never_comes_leaves_nothing_behind() -> None:
+    async with house() as at:
+        await at.phone.call("alone", "agent", OFFER)
+        await at.phone.call("given-up", "agent", OFFER)
+        await at.phone.hang_up("given-up")
+        await at.until(lambda: list(at.simulator.switch.channels) == ["alone"])
+    # (an open socket is a warning, and warnings are errors here)
 
 
 async def test_what_is_played_comes_before_the_bridge_and_a_file_sounds_as_it_is(tmp_path: Path) -> None:
