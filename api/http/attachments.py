@@ -5,7 +5,7 @@ them run, and to be saved unless a browser can show that type without it being a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from api.http.answer import Answer
 from api.http.ask import Ask
-from api.http.body import answer_upload
+from api.http.body import answer_upload, pieces
 from api.http.lists import one_answer
 from api.http.operation import PUBLIC, Group, Path
 from api.http.patterns import whole
@@ -111,7 +111,7 @@ async def upload_attachment(ask: Ask[None]) -> Answer:
     placed = await put_stream(
         open_blobs(ask.services.settings),
         store.key_of(ask.tenant_id, attachment_id),
-        _pieces(receive),
+        pieces(receive),
         asyncio.to_thread,
         declared=plain_type(ask.header(b"content-type")),
         name=name,
@@ -252,13 +252,3 @@ async def _content(ask: Ask[None], tenant_id: str) -> Answer:
 
 
 _QUOTED = str.maketrans({'"': "_", "\\": "_"})
-
-
-async def _pieces(receive: Any) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Invalid("the connection ended within the body", code="incomplete_body")
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return

@@ -1,7 +1,7 @@
 """Request bodies: read within a limit, decoded by the type that the operation declares, refused with a pointer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -62,6 +62,17 @@ async def answer_upload(
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
     return Answer(status)
+
+
+async def pieces(receive: Any) -> AsyncIterator[bytes]:
+    """A body as it comes. Raises `Invalid` when the connection ends within it."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("the connection ended within the body", code="incomplete_body")
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
 
 
 def check_type(headers: dict[bytes, bytes]) -> None:

@@ -12,7 +12,9 @@ from api.http.operation import Group, Path
 from api.http.patterns import whole
 from api.http.problem import bad_value
 from api.http.shapes import Body
+from core.errors import Conflict
 from core.model.records import Call
+from core.storage import recordings
 
 call_sounds = Group("calls")
 
@@ -146,7 +148,10 @@ async def record_start_call(ask: Ask[OnLeg | None]) -> Answer:
     bucket="calls",
 )
 async def record_change_call(ask: Ask[RecordingChange]) -> Answer:
-    """While paused the file holds silence, so times in it stay true."""
+    """While paused the file holds silence, so times in it stay true. 409 where its policy allows no pause."""
+    database, recording_id = ask.services.database, ask.path["recording_id"]
+    if ask.body.action != "resume" and not await recordings.may_pause(database, ask.tenant_id, recording_id):
+        raise Conflict("the policy that wants this recording allows no pause", code="pause_not_allowed")
     return await act(ask, f"call.record_{ask.body.action}", {"recording": ask.path["recording_id"]})
 
 

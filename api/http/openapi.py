@@ -143,6 +143,8 @@ def _parameters(operation: Operation) -> list[Schema]:
         found.append(_ref("IfMatch"))
     if operation.etag and operation.method == "GET":
         found.append(_ref("IfNoneMatch"))
+    if operation.ranges:
+        found.append(_ref("Range"))
     if operation.media == "text/event-stream":
         found.append(_ref("LastEventId"))
     if operation.permission != PUBLIC:
@@ -172,6 +174,8 @@ def _responses(operation: Operation, by_type: dict[int, Schema]) -> dict[str, Sc
     responses = {str(operation.status): success}
     if operation.etag and operation.method == "GET":
         responses["304"] = {"description": "It has not changed since `If-None-Match`."}
+    if operation.ranges:
+        responses["206"] = {**success, "description": "The piece that `Range` names."}
     for status in problems_of(operation):
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     if operation.name in ("get_ready", "get_deep"):
@@ -192,6 +196,8 @@ def problems_of(operation: Operation) -> list[int]:
         found |= {409, 422}
     if operation.if_match:
         found.add(412)
+    if operation.ranges:
+        found.add(416)
     if operation.method != "GET":
         found |= {403, 504}
     return sorted(found)

@@ -26,6 +26,7 @@ COMMON_PROBLEMS = {
     412: "It is not the version that `If-Match` names.",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
+    416: "The `Range` begins behind the end.",
     422: "The `Idempotency-Key` was used for another request.",
     429: "Too many requests: wait as long as `Retry-After` says.",
     502: "The switch failed.",
@@ -114,6 +115,12 @@ PARAMETERS: Schema = {
         "If-None-Match",
         "header",
         "The ETag that is known already; 304 while it is still that.",
+        {"type": "string"},
+    ),
+    "Range": _parameter(
+        "Range",
+        "header",
+        "One piece of it, as `bytes=0-65535`; answered with 206. Anything else is answered with the whole.",
         {"type": "string"},
     ),
     "LastEventId": _parameter(

@@ -74,6 +74,8 @@ class Operation(Struct, frozen=True, eq=False):
     """A public operation that looks at the credential if there is one."""
     streaming: bool = False
     """The handler sends the response itself (server-sent events)."""
+    ranges: bool = False
+    """Answers pieces of it, too (206, 416)."""
 
     @property
     def members(self) -> frozenset[str]:
@@ -124,6 +126,7 @@ class Group:
         if_match: bool = False,
         knows_actor: bool = False,
         streaming: bool = False,
+        ranges: bool = False,
     ) -> Callable[[Callable[[Any], Awaitable[Answer]]], Callable[[Any], Awaitable[Answer]]]:
         """Declare the decorated coroutine function as the endpoint ``method path``."""
         if permission not in PERMISSIONS and permission not in (PUBLIC, SIGNED_IN):
@@ -171,6 +174,7 @@ class Group:
                     if_match=if_match,
                     knows_actor=knows_actor,
                     streaming=streaming,
+                    ranges=ranges,
                     query=QueryReader(
                         params=tuple(params), filters=tuple(filters), paged=listing, trimmed=trimmed
                     ),

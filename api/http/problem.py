@@ -27,6 +27,7 @@ TITLES = {
     412: "It was changed in the meantime",
     413: "The body is too large",
     415: "The content type is not supported",
+    416: "There is no such part of it",
     422: "The key was used for another request",
     429: "Too many requests",
     431: "The header is too large",

@@ -23,6 +23,7 @@ from api.http.conversations import conversations
 from api.http.events import events
 from api.http.inbound import inbound
 from api.http.labels import labels
+from api.http.media import media
 from api.http.messages import messages
 from api.http.node_actions import node_actions
 from api.http.nodes import nodes
@@ -30,6 +31,8 @@ from api.http.operation import Group, Operation
 from api.http.own_profile import own_profile
 from api.http.plugins import plugins
 from api.http.rate_decks import rate_decks
+from api.http.recording_policies import recording_policies
+from api.http.recordings import recordings
 from api.http.roles import roles
 from api.http.routing import routing
 from api.http.sending import sending
@@ -54,6 +57,9 @@ GROUPS: tuple[Group, ...] = (
     call_sounds,
     call_history,
     cdrs,
+    recordings,
+    recording_policies,
+    media,
     channels,
     plugins,
     inbound,

@@ -194,8 +194,6 @@ async def note_play(
             size,
             moment,
         )
-        if way == "waveform":
-            return  # nothing was heard
         row = await connection.fetchrow(
             "update recordings set plays = plays + 1 where tenant_id = $1 and id = $2 returning id, call_id, state",
             tenant_id,

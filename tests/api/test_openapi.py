@@ -87,6 +87,7 @@ def test_only_these_need_no_credential() -> None:
         *("receive_webhook", "prove_webhook"),
         # Its address is signed.
         "get_public_attachment",
+        "get_public_recording",
     }
 
 

@@ -6,6 +6,7 @@ it; an id parameter that this file cannot fill fails the test.
 
 import json
 import re
+import struct
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from core.clock import now_us
 from core.ids import new_id
 from core.model.records import Change, Recording
 from core.storage import channels, jobs, webhook_log, webhooks
+from core.storage.blobs import open_blobs
 from core.storage.inbound import Arrival, write_inbound
 from irisx_sdk import Address, Inbound, Text
 from tests.api.conftest import Connect
@@ -56,7 +58,9 @@ async def belongings(api: Api, name: str) -> Belongings:
         call.legs[0],
         conference=f"{tenant}.sales",
         conference_member="7",
-        recordings=(Recording(call.legs[0].uuid, f"recordings/{tenant}/rec_1.wav", call.created_us),),
+        recordings=(
+            Recording(call.legs[0].uuid, f"recordings/{tenant}/{rec_of(tenant)}.wav", call.created_us),
+        ),
     )
     call = replace(call, legs=(leg,), version=2, conference=f"{tenant}.sales")
     entered = Change(
@@ -79,7 +83,8 @@ async def belongings(api: Api, name: str) -> Belongings:
         "tenant_id": tenant,
         "node_id": node,
         "call_id": call.id,
-        "recording_id": "rec_1",
+        "recording_id": await recorded(api, tenant, call.id),
+        **await prompted(api, own.key, tenant),
         "cdr_id": cdr.json()["data"][0]["id"],
         "conference_id": conference.json()["data"][0]["id"],
         "member": leg.uuid,
@@ -95,6 +100,50 @@ async def belongings(api: Api, name: str) -> Belongings:
         "attachment_id": (await upload(api, own.key, tenant))["id"],
     }
     return own
+
+
+def rec_of(tenant: str) -> str:
+    return f"rec_{tenant.removeprefix('tnt_')}"
+
+
+def sound(text: str) -> bytes:
+    """A WAV file whose samples are a text."""
+    data = text.encode() * 400
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
+    head = b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVE" + fmt
+    return head + struct.pack("<4sI", b"data", len(data)) + data
+
+
+async def recorded(api: Api, tenant: str, call_id: str) -> str:
+    """A recording that is stored."""
+    recording_id, key, content = rec_of(tenant), f"recordings/{tenant}/x.wav", sound(f"{tenant} ")
+    blob = open_blobs(api.services.settings).put(key, content)
+    async with api.database.tenant(tenant) as connection:
+        await connection.execute(
+            "insert into recordings (tenant_id, id, call_id, node, source, state, expected_us, stored_us, key, size, sha256,"
+            " channels, duration_ms, peaks) values ($1, $2, $3, 'node_1', 'order', 'stored', $4, $4, $5, $6, $7, 1, 900, $8)",
+            tenant,
+            recording_id,
+            call_id,
+            now_us(),
+            key,
+            len(content),
+            bytes.fromhex(blob.sha256),
+            bytes(range(200)),
+        )
+    return recording_id
+
+
+async def prompted(api: Api, key: str, tenant: str) -> dict[str, str]:
+    """A prompt, and a recording policy."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"}
+    made = await api.http.post(
+        "/v1/media", params={"name": tenant}, content=sound(f"{tenant} "), headers=headers
+    )
+    assert made.status_code == 201, made.text
+    policy = await api.ask("POST", "/v1/recording-policies", key, {"name": tenant, "queues": ["que_1"]})
+    assert policy.status_code == 201, policy.text
+    return {"media_id": made.json()["id"], "recording_policy_id": policy.json()["id"]}
 
 
 async def checked_channel(api: Api, tenant: str) -> str:

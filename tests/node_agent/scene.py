@@ -13,6 +13,7 @@ from core.clock import now_us
 from core.ids import new_id
 from core.node_agent.agent import NodeAgent
 from core.node_agent.files import Folder
+from core.storage import recording_upload
 from core.storage.blobs import Blobs
 from core.storage.blobs_folder import FolderBlobs
 from core.storage.blobs_s3 import S3Blobs
@@ -95,8 +96,11 @@ def store_of(where: str) -> Blobs:
     return S3Blobs(bucket=bucket, endpoint=endpoint, access_key="key", secret_key="secret")
 
 
-def run_until_dead(step: str, database_url: str, folder: Path, where: str, node: str) -> None:
+def run_until_dead(
+    step: str, database_url: str, folder: Path, where: str, node: str, part: int = recording_upload.PART
+) -> None:
     """In a process of its own: bring what there is, and die on the way."""
+    recording_upload.PART, recording_upload.AT_ONCE = part, 1
 
     async def main() -> None:
         async with await Database.open(database_url, max_size=3) as db:

@@ -119,7 +119,7 @@ create table recording_plays (
     recording_id text collate "C" not null,
     actor text collate "C" not null,
     -- session: with their own credentials; address: by a signed address that they had made
-    way text not null check (way in ('session', 'address', 'waveform')),
+    way text not null check (way in ('session', 'address')),
     remote text not null default '',
     request_id text not null default '',
     requests integer not null default 1,

@@ -1323,7 +1323,7 @@ export interface paths {
         head?: never;
         /**
          * Pause, resume or stop a recording
-         * @description While paused the file holds silence, so times in it stay true.
+         * @description While paused the file holds silence, so times in it stay true. 409 where its policy allows no pause.
          *
          *     Needs the permission `calls:control`.
          */
@@ -1410,6 +1410,406 @@ export interface paths {
          *     Needs the permission `cdrs:read`.
          */
         get: operations["get_cdr"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List recordings, the newest first
+         * @description Those that were made and those that should have been.
+         *
+         *     Needs the permission `recordings:read`.
+         */
+        get: operations["list_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Expected against found
+         * @description Counted by state.
+         *
+         *     Needs the permission `recordings:read`.
+         */
+        get: operations["get_recordings_summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One recording
+         * @description With the proof of its erasure, when it is erased.
+         *
+         *     Needs the permission `recordings:read`.
+         */
+        get: operations["get_recording"];
+        put?: never;
+        post?: never;
+        /**
+         * Erase a recording
+         * @description Its sound and every version of it, for good; 409 while it is held or not stored yet. What stays is that it was there, and the proof that it is gone.
+         *
+         *     Needs the permission `recordings:write`.
+         */
+        delete: operations["erase_recording"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}/media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Play a recording
+         * @description The whole, or the `Range` that is asked for. It is written down who heard it.
+         *
+         *     Needs the permission `recordings:play`.
+         */
+        get: operations["get_recording_media"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}/address": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get an address that plays a recording
+         * @description For players that cannot send a credential. It works for five minutes.
+         *
+         *     Needs the permission `recordings:play`.
+         */
+        post: operations["create_recording_address"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}/public": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Play a recording by its address
+         * @description The address is signed; what is heard by it is written down as heard by whom it was made for.
+         *
+         *     Needs no credential.
+         */
+        get: operations["get_public_recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}/waveform": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The shape of a recording
+         * @description For a player to draw.
+         *
+         *     Needs the permission `recordings:play`.
+         */
+        get: operations["get_recording_waveform"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Hold a recording
+         * @description It is kept whatever its retention says, and nobody can erase it.
+         *
+         *     Needs the permission `recordings:write`.
+         */
+        put: operations["hold_recording"];
+        post?: never;
+        /**
+         * Lift the hold of a recording
+         * @description Its retention counts again: one that is over is erased within a minute.
+         *
+         *     Needs the permission `recordings:write`.
+         */
+        delete: operations["release_recording"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}/accesses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who played a recording
+         * @description The latest first.
+         *
+         *     Needs the permission `recordings:write`.
+         */
+        get: operations["list_recording_accesses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recordings/{recording_id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read a recording again
+         * @description All of it, from the object store, and compare it with what was stored.
+         *
+         *     Needs the permission `recordings:read`.
+         */
+        post: operations["verify_recording"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recording-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List recording policies, the newest first
+         * @description A tenant has some dozens. They are looked at by `position`.
+         *
+         *     Needs the permission `recordings:read`.
+         */
+        get: operations["list_recording_policies"];
+        put?: never;
+        /**
+         * Add a recording policy
+         * @description It holds for calls of which something becomes known from now on.
+         *
+         *     Needs the permission `recordings:write`.
+         */
+        post: operations["create_recording_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recording-policies/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What would be decided about a call
+         * @description By the policies as they are now, with each that was looked at.
+         *
+         *     Needs the permission `recordings:read`.
+         */
+        post: operations["simulate_recording_policies"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recording-policies/{recording_policy_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One recording policy
+         * @description As it is now.
+         *
+         *     Needs the permission `recordings:read`.
+         */
+        get: operations["get_recording_policy"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a recording policy
+         * @description What it had recorded stays.
+         *
+         *     Needs the permission `recordings:write`.
+         */
+        delete: operations["delete_recording_policy"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a recording policy
+         * @description What is recorded already stays recorded, with the retention that it was given.
+         *
+         *     Needs the permission `recordings:write`.
+         */
+        patch: operations["update_recording_policy"];
+        trace?: never;
+    };
+    "/v1/media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List prompts, newest first
+         * @description All that can be played.
+         *
+         *     Needs the permission `media:read`.
+         */
+        get: operations["list_media"];
+        put?: never;
+        /**
+         * Upload a prompt
+         * @description The body is a WAV file of 16 bit samples. Switches have it some ten seconds later.
+         *
+         *     Needs the permission `media:write`.
+         */
+        post: operations["create_media"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/media/{media_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One prompt
+         * @description What is known of it.
+         *
+         *     Needs the permission `media:read`.
+         */
+        get: operations["get_media"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a prompt
+         * @description 409 while a recording policy announces by it. Switches forget it some seconds later.
+         *
+         *     Needs the permission `media:write`.
+         */
+        delete: operations["delete_media"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a prompt
+         * @description Its name and language; another sound is another prompt.
+         *
+         *     Needs the permission `media:write`.
+         */
+        patch: operations["update_media"];
+        trace?: never;
+    };
+    "/v1/media/{media_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listen to a prompt
+         * @description The whole, or the `Range` that is asked for.
+         *
+         *     Needs the permission `media:read`.
+         */
+        get: operations["get_media_content"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4882,7 +5282,7 @@ export interface components {
             trunk: string;
             codec: string;
             /** @default [] */
-            recordings: components["schemas"]["Recording"][];
+            recordings: components["schemas"]["core.model.records.Recording"][];
             /** @default 1 */
             legs: number;
             /** @default false */
@@ -5348,6 +5748,19 @@ export interface components {
             do: "emit";
             name: string;
         };
+        /**
+         * Erasure
+         * @description Proof that a recording is gone.
+         */
+        Erasure: {
+            by: string;
+            reason: string;
+            versions: number;
+            key: string;
+            size: number;
+            sha256: string;
+            checked_us: number;
+        };
         /** EventType */
         EventType: {
             name: string;
@@ -5444,6 +5857,11 @@ export interface components {
             has_more: boolean;
             next_cursor: string | null;
         };
+        /** Hold */
+        Hold: {
+            /** @default  */
+            reason: string;
+        };
         /**
          * Identity
          * @description An address that is a contact's.
@@ -5539,7 +5957,7 @@ export interface components {
         /** KeyChange */
         KeyChange: {
             name?: string;
-            scopes?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            scopes?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             expires_at?: string | null;
         };
         /** Keys */
@@ -5657,10 +6075,12 @@ export interface components {
             codec: string;
             /** @default  */
             trunk: string;
+            /** @default  */
+            agent: string;
             /** @default 0 */
             digits: number;
             /** @default [] */
-            recordings: components["schemas"]["Recording"][];
+            recordings: components["schemas"]["core.model.records.Recording"][];
             /** @default false */
             recovered: boolean;
             /** @default 0 */
@@ -5759,6 +6179,12 @@ export interface components {
             /** @default null */
             refresh_token: string | null;
         };
+        /** LookedAt */
+        LookedAt: {
+            policy_id: string;
+            /** @enum {unknown} */
+            skipped: "" | "agent" | "direction" | "not_yet" | "number" | "off" | "queue" | "share";
+        };
         /** Looking */
         Looking: {
             /** @default true */
@@ -5788,6 +6214,28 @@ export interface components {
         MacroReport: {
             conversation_id: string;
             done: components["schemas"]["Done"][];
+        };
+        /**
+         * Media
+         * @description A prompt. Times are microseconds since 1970.
+         */
+        Media: {
+            id: string;
+            name: string;
+            language: string;
+            size: number;
+            sha256: string;
+            duration_ms: number;
+            channels: number;
+            rate: number;
+            version: number;
+            created_us: number;
+            updated_us: number;
+        };
+        /** MediaChange */
+        MediaChange: {
+            name?: string;
+            language?: string;
         };
         /** MemberChange */
         MemberChange: {
@@ -6040,7 +6488,7 @@ export interface components {
         /** NewKey */
         NewKey: {
             name: string;
-            scopes: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            scopes: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             /** @default null */
             expires_at: string | null;
             /** @default false */
@@ -6090,10 +6538,51 @@ export interface components {
             /** @default 0 */
             valid_from_us: number;
         };
+        /** NewRecordingPolicy */
+        NewRecordingPolicy: {
+            name: string;
+            /** @default 100 */
+            position: number;
+            /**
+             * @default record
+             * @enum {unknown}
+             */
+            action: "never" | "record";
+            /**
+             * @default on
+             * @enum {unknown}
+             */
+            state: "off" | "on";
+            /** @default [] */
+            directions: ("inbound" | "outbound")[];
+            /** @default [] */
+            prefixes: string[];
+            /** @default [] */
+            queues: string[];
+            /** @default [] */
+            agents: string[];
+            /** @default 100 */
+            share: number;
+            /**
+             * @default answered
+             * @enum {unknown}
+             */
+            moment: "answered" | "talking";
+            /** @default  */
+            announcement: string;
+            /** @default true */
+            stereo: boolean;
+            /** @default true */
+            pause_allowed: boolean;
+            /** @default 0 */
+            retention_days: number;
+            /** @default false */
+            hold: boolean;
+        };
         /** NewRole */
         NewRole: {
             name: string;
-            permissions: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            permissions: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             /** @default  */
             description: string;
         };
@@ -6326,16 +6815,12 @@ export interface components {
             data: components["schemas"]["PermissionInfo"][];
         };
         /**
-         * Play
-         * @description A sound (`path`) or tones (`tone`): one of the two.
+         * PlayAddress
+         * @description An address from which the recording can be played without a session. Whoever has it can hear it: it is a secret.
          */
-        Play: {
-            /** @default null */
-            path: string | null;
-            /** @default null */
-            tone: string | null;
-            /** @default null */
-            leg: string | null;
+        PlayAddress: {
+            address: string;
+            expires_us: number;
         };
         /**
          * PluginInfo
@@ -6479,30 +6964,91 @@ export interface components {
             reason: string;
             received_us: number;
         };
-        /**
-         * Recording
-         * @description One file that a leg's sound was written to.
-         */
-        Recording: {
-            leg: string;
-            path: string;
-            /** @default 0 */
-            started_us: number;
-            /** @default 0 */
-            stopped_us: number;
-            /** @default 0 */
-            samples: number;
-            /** @default 0 */
-            size: number;
-            /** @default  */
-            cause: string;
-            /** @default  */
-            conference: string;
-        };
         /** RecordingChange */
         RecordingChange: {
             /** @enum {unknown} */
             action: "pause" | "resume" | "stop";
+        };
+        /**
+         * RecordingDecision
+         * @description Whether it would be recorded, and why.
+         */
+        RecordingDecision: {
+            record: boolean;
+            /** @enum {unknown} */
+            reason: "never" | "no_policy" | "not_yet" | "policy";
+            policy_id: string;
+            looked_at: components["schemas"]["LookedAt"][];
+        };
+        /**
+         * RecordingPolicy
+         * @description The first that concerns a call decides. Empty lists: it does not matter. Times are microseconds since 1970.
+         */
+        RecordingPolicy: {
+            id: string;
+            name: string;
+            position: number;
+            /** @enum {unknown} */
+            action: "never" | "record";
+            /** @enum {unknown} */
+            state: "off" | "on";
+            directions: string[];
+            prefixes: string[];
+            queues: string[];
+            agents: string[];
+            share: number;
+            /** @enum {unknown} */
+            moment: "answered" | "talking";
+            announcement: string;
+            stereo: boolean;
+            pause_allowed: boolean;
+            retention_days: number;
+            hold: boolean;
+            version: number;
+            created_us: number;
+            updated_us: number;
+        };
+        /** RecordingPolicyChange */
+        RecordingPolicyChange: {
+            name?: string;
+            position?: number;
+            /** @enum {unknown} */
+            action?: "never" | "record";
+            /** @enum {unknown} */
+            state?: "off" | "on";
+            directions?: ("inbound" | "outbound")[];
+            prefixes?: string[];
+            queues?: string[];
+            agents?: string[];
+            share?: number;
+            /** @enum {unknown} */
+            moment?: "answered" | "talking";
+            announcement?: string;
+            stereo?: boolean;
+            pause_allowed?: boolean;
+            retention_days?: number;
+            hold?: boolean;
+        };
+        /**
+         * RecordingQuestion
+         * @description A call that might be.
+         */
+        RecordingQuestion: {
+            /**
+             * @default inbound
+             * @enum {unknown}
+             */
+            direction: "inbound" | "outbound";
+            /** @default  */
+            number: string;
+            /** @default  */
+            queue_id: string;
+            /** @default  */
+            agent_id: string;
+            /** @default true */
+            talking: boolean;
+            /** @default  */
+            call_id: string;
         };
         /** Refresh */
         Refresh: {
@@ -6571,7 +7117,7 @@ export interface components {
         RoleChange: {
             name?: string;
             description?: string;
-            permissions?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "nodes:control" | "nodes:read" | "nodes:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            permissions?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
         };
         /** RoleInfo */
         RoleInfo: {
@@ -6901,6 +7447,20 @@ export interface components {
             bad: number;
         };
         /**
+         * Summary
+         * @description How many there are in each state.
+         */
+        Summary: {
+            since_us: number;
+            expected: number;
+            recording: number;
+            stopped: number;
+            uploading: number;
+            stored: number;
+            missing: number;
+            erased: number;
+        };
+        /**
          * Targets
          * @description What a policy promises: seconds of work, 0 for no promise.
          */
@@ -7044,6 +7604,16 @@ export interface components {
             /** @enum {unknown} */
             state?: "active" | "deactivated";
         };
+        /**
+         * Verified
+         * @description What the object store holds, read again from beginning to end.
+         */
+        Verified: {
+            good: boolean;
+            size: number;
+            sha256: string;
+            checked_us: number;
+        };
         /** Version */
         Version: {
             version: string;
@@ -7065,6 +7635,14 @@ export interface components {
             created_by: string;
             filter: string;
             shared: boolean;
+        };
+        /**
+         * Waveform
+         * @description The loudest moments, evenly over the time: 0 (silence) to 255.
+         */
+        Waveform: {
+            duration_ms: number;
+            channels: number[][];
         };
         /** WebhookChange */
         WebhookChange: {
@@ -7119,6 +7697,18 @@ export interface components {
             /** @default null */
             timeout_s: number | null;
         };
+        /**
+         * Play
+         * @description A sound (`path`) or tones (`tone`): one of the two.
+         */
+        "api.http.call_sounds.Play": {
+            /** @default null */
+            path: string | null;
+            /** @default null */
+            tone: string | null;
+            /** @default null */
+            leg: string | null;
+        };
         /** Transfer */
         "api.http.conversation_actions.Transfer": {
             /** @default  */
@@ -7132,11 +7722,90 @@ export interface components {
         "api.http.conversations.Snooze": {
             until_us: number;
         };
+        /**
+         * Play
+         * @description Requests of one person within ten minutes of each other.
+         */
+        "api.http.recordings.Play": {
+            id: string;
+            recording_id: string;
+            actor: string;
+            /** @enum {unknown} */
+            way: "address" | "session";
+            remote: string;
+            requests: number;
+            bytes: number;
+            at_us: number;
+            last_us: number;
+        };
+        /**
+         * Recording
+         * @description One file, or the wish for one. Times are microseconds since 1970, 0 where the moment has not come.
+         */
+        "api.http.recordings.Recording": {
+            id: string;
+            call_id: string;
+            node: string;
+            leg: string;
+            /** @enum {unknown} */
+            source: "order" | "policy" | "switch";
+            policy_id: string;
+            /** @enum {unknown} */
+            state: "erased" | "expected" | "missing" | "recording" | "stopped" | "stored" | "uploading";
+            reason: string;
+            direction: string;
+            caller: string;
+            destination: string;
+            queue_id: string;
+            agent_id: string;
+            stereo: boolean;
+            pause_allowed: boolean;
+            expected_us: number;
+            started_us: number;
+            stopped_us: number;
+            stored_us: number;
+            masked: [
+                number,
+                number
+            ][];
+            duration_ms: number;
+            channels: number;
+            size: number;
+            sha256: string;
+            retention_days: number;
+            expires_us: number;
+            hold: boolean;
+            hold_reason: string;
+            plays: number;
+            erased_us: number;
+            erased: components["schemas"]["Erasure"] | null;
+            version: number;
+        };
         /** Snooze */
         "core.model.automation.Snooze": {
             /** @enum {unknown} */
             do: "snooze";
             for_s: number;
+        };
+        /**
+         * Recording
+         * @description One file that a leg's sound was written to.
+         */
+        "core.model.records.Recording": {
+            leg: string;
+            path: string;
+            /** @default 0 */
+            started_us: number;
+            /** @default 0 */
+            stopped_us: number;
+            /** @default 0 */
+            samples: number;
+            /** @default 0 */
+            size: number;
+            /** @default  */
+            cause: string;
+            /** @default  */
+            conference: string;
         };
     };
     responses: {
@@ -7261,6 +7930,21 @@ export interface components {
                 } & components["schemas"]["Problem"];
             };
         };
+        /** @description The `Range` begins behind the end. */
+        Problem416: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": {
+                    /** @constant */
+                    status?: 416;
+                    /** @constant */
+                    title?: "There is no such part of it";
+                } & components["schemas"]["Problem"];
+            };
+        };
         /** @description The `Idempotency-Key` was used for another request. */
         Problem422: {
             headers: {
@@ -7354,6 +8038,8 @@ export interface components {
         IfMatch: string;
         /** @description The ETag that is known already; 304 while it is still that. */
         IfNoneMatch: string;
+        /** @description One piece of it, as `bytes=0-65535`; answered with 206. Anything else is answered with the whole. */
+        Range: string;
         /** @description Like `after_seq`: the number of the last event that was seen. */
         LastEventId: string;
         /** @description For operators: the tenant to act in. Without it the own one. */
@@ -10961,7 +11647,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Play"];
+                "application/json": components["schemas"]["api.http.call_sounds.Play"];
             };
         };
         responses: {
@@ -11487,6 +12173,1273 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_recordings: {
+        parameters: {
+            query?: {
+                /** @description Filter: `call_id[op]=value` with eq, ne, in, prefix. */
+                call_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `agent_id[op]=value` with eq, ne, in, prefix. */
+                agent_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `queue_id[op]=value` with eq, ne, in, prefix. */
+                queue_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `policy_id[op]=value` with eq, ne, in, prefix. */
+                policy_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `node[op]=value` with eq, ne, in, prefix. */
+                node?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `state[op]=value` with eq, ne, in. */
+                state?: {
+                    /** @enum {string} */
+                    eq?: "expected" | "recording" | "stopped" | "uploading" | "stored" | "missing" | "erased";
+                    /** @enum {string} */
+                    ne?: "expected" | "recording" | "stopped" | "uploading" | "stored" | "missing" | "erased";
+                    in?: string;
+                };
+                /** @description Filter: `source[op]=value` with eq, ne, in. */
+                source?: {
+                    /** @enum {string} */
+                    eq?: "policy" | "order" | "switch";
+                    /** @enum {string} */
+                    ne?: "policy" | "order" | "switch";
+                    in?: string;
+                };
+                /** @description Filter: `direction[op]=value` with eq, ne, in. */
+                direction?: {
+                    /** @enum {string} */
+                    eq?: "inbound" | "outbound";
+                    /** @enum {string} */
+                    ne?: "inbound" | "outbound";
+                    in?: string;
+                };
+                /** @description Filter: `caller[op]=value` with eq, ne, in, prefix. */
+                caller?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `destination[op]=value` with eq, ne, in, prefix. */
+                destination?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `expected_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                expected_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `duration_ms[op]=value` with eq, ne, gt, gte, lt, lte. */
+                duration_ms?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description Filter: `hold[op]=value` with eq. */
+                hold?: {
+                    eq?: boolean;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List recordings, the newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["api.http.recordings.Recording"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_recordings_summary: {
+        parameters: {
+            query?: {
+                /** @description Of recordings expected since then; 0: of all. */
+                since_us?: number;
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Expected against found */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Summary"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_recording: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One recording */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    erase_recording: {
+        parameters: {
+            query?: {
+                /** @description Why. */
+                reason?: string;
+            };
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Erase a recording */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_recording_media: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One piece of it, as `bytes=0-65535`; answered with 206. Anything else is answered with the whole. */
+                Range?: components["parameters"]["Range"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Play a recording */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": string;
+                };
+            };
+            /** @description The piece that `Range` names. */
+            206: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            416: components["responses"]["Problem416"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_recording_address: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Get an address that plays a recording */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlayAddress"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_public_recording: {
+        parameters: {
+            query: {
+                /** @description Whom it was made for. */
+                by: string;
+                /** @description Until when it works. */
+                expires?: number;
+                /** @description What proves that we made it. */
+                signature: string;
+            };
+            header?: {
+                /** @description One piece of it, as `bytes=0-65535`; answered with 206. Anything else is answered with the whole. */
+                Range?: components["parameters"]["Range"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Play a recording by its address */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": string;
+                };
+            };
+            /** @description The piece that `Range` names. */
+            206: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            416: components["responses"]["Problem416"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_recording_waveform: {
+        parameters: {
+            query?: {
+                /** @description How many moments of each channel. */
+                points?: number;
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The shape of a recording */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Waveform"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    hold_recording: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Hold"];
+            };
+        };
+        responses: {
+            /** @description Hold a recording */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    release_recording: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lift the hold of a recording */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_recording_accesses: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who played a recording */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["api.http.recordings.Play"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    verify_recording: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The recording's id: `rec_…`. */
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Read a recording again */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verified"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_recording_policies: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List recording policies, the newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RecordingPolicy"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_recording_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRecordingPolicy"];
+            };
+        };
+        responses: {
+            /** @description Add a recording policy */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingPolicy"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    simulate_recording_policies: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordingQuestion"];
+            };
+        };
+        responses: {
+            /** @description What would be decided about a call */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingDecision"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_recording_policy: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The policy's id: `rpo_…`. */
+                recording_policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One recording policy */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingPolicy"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_recording_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The policy's id: `rpo_…`. */
+                recording_policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Remove a recording policy */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_recording_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The policy's id: `rpo_…`. */
+                recording_policy_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordingPolicyChange"];
+            };
+        };
+        responses: {
+            /** @description Change a recording policy */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordingPolicy"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_media: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List prompts, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Media"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_media: {
+        parameters: {
+            query: {
+                /** @description What people call it. */
+                name: string;
+                /** @description The language that it speaks. */
+                language?: string;
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Upload a prompt */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Media"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_media: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The prompt's id: `med_…`. */
+                media_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One prompt */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Media"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_media: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The prompt's id: `med_…`. */
+                media_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Remove a prompt */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_media: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The prompt's id: `med_…`. */
+                media_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MediaChange"];
+            };
+        };
+        responses: {
+            /** @description Change a prompt */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Media"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_media_content: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One piece of it, as `bytes=0-65535`; answered with 206. Anything else is answered with the whole. */
+                Range?: components["parameters"]["Range"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The prompt's id: `med_…`. */
+                media_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Listen to a prompt */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": string;
+                };
+            };
+            /** @description The piece that `Range` names. */
+            206: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/wav": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            416: components["responses"]["Problem416"];
+            429: components["responses"]["Problem429"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
         };
     };
