@@ -86,6 +86,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     """``yes``: channels may reach this machine where an account's own settings name it (fake providers). ``no``: never.
     ``auto``: only while nobody else can reach us, see `reaches_this_machine`."""
 
+    signaling: str = ""
+    """Where a controller listens for agents' browsers: ``host:port``, port 0 for any free one; empty: nowhere."""
+    signaling_url: str = ""
+    """How browsers reach that, when it is another address: ``wss://…``."""
+    stun_urls: tuple[str, ...] = ()
+    turn_urls: tuple[str, ...] = ()
+    """ICE servers for agents' browsers."""
+    turn_secret: str = ""
+    """Shared with the TURN servers: their credentials are made from it."""
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
         """Read the environment (or ``env``). Raises `ConfigError` naming the variable that is wrong."""
@@ -124,8 +134,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             local_providers=_one_of(
                 text("IRISX_LOCAL_PROVIDERS", "auto"), "IRISX_LOCAL_PROVIDERS", ("auto", "yes", "no")
             ),
+            signaling=text("IRISX_SIGNALING"),
+            signaling_url=_url(text("IRISX_SIGNALING_URL"), "IRISX_SIGNALING_URL", ("wss", "ws")),
+            stun_urls=_ice_urls(text("IRISX_STUN_URLS"), "IRISX_STUN_URLS", ("stun", "stuns")),
+            turn_urls=_ice_urls(text("IRISX_TURN_URLS"), "IRISX_TURN_URLS", ("turn", "turns")),
+            turn_secret=text("IRISX_TURN_SECRET"),
         )
         settings.listen_address()
+        settings.signaling_address()
+        if settings.turn_urls and not settings.turn_secret:
+            raise ConfigError("IRISX_TURN_URLS is given without IRISX_TURN_SECRET")
         if settings.secret:
             _check_secret(settings.secret)
         if settings.s3_endpoint and not settings.s3_bucket:
@@ -161,15 +179,21 @@ class Settings(Struct, frozen=True, kw_only=True):
             "IRISX_ATTACHMENTS_MB": str(self.attachments.message_bytes >> 20),
             "IRISX_ATTACHMENTS": str(self.attachments.files),
             "IRISX_LOCAL_PROVIDERS": self.local_providers,
+            "IRISX_SIGNALING": self.signaling,
+            "IRISX_SIGNALING_URL": self.signaling_url,
+            "IRISX_STUN_URLS": " ".join(self.stun_urls),
+            "IRISX_TURN_URLS": " ".join(self.turn_urls),
+            "IRISX_TURN_SECRET": self.turn_secret,
         }
         return {name: value for name, value in said.items() if value}
 
     def listen_address(self) -> tuple[str, int]:
         """``listen`` as host and port."""
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ConfigError(f"IRISX_LISTEN must be host:port, not {self.listen!r}")
-        return host.strip("[]"), int(port)
+        return _host_and_port(self.listen, "IRISX_LISTEN")
+
+    def signaling_address(self) -> tuple[str, int] | None:
+        """``signaling`` as host and port, None where there is none."""
+        return _host_and_port(self.signaling, "IRISX_SIGNALING") if self.signaling else None
 
     @property
     def reaches_this_machine(self) -> bool:
@@ -188,7 +212,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         shown = []
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if name in ("secret", "s3_secret_key", "s3_access_key"):
+            if name in ("secret", "s3_secret_key", "s3_access_key", "turn_secret"):
                 value = "***" if value else ""
             elif name.endswith("_url") or name == "s3_endpoint":
                 value = hide_password(value)
@@ -314,6 +338,23 @@ def _url(value: str, variable: str, schemes: tuple[str, ...]) -> str:
     if not complete or parts.scheme not in schemes:
         raise ConfigError(f"{variable} must be an address that begins with {schemes[0]}://")
     return value
+
+
+def _host_and_port(value: str, variable: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"{variable} must be host:port, not {value!r}")
+    return host.strip("[]"), int(port)
+
+
+def _ice_urls(value: str, variable: str, schemes: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses as browsers take them: ``turn:host:3478?transport=udp``."""
+    found = tuple(value.replace(",", " ").split())
+    for url in found:
+        scheme, colon, rest = url.partition(":")
+        if not colon or scheme not in schemes or not rest or rest.startswith("/"):
+            raise ConfigError(f"{variable} must hold addresses such as {schemes[0]}:host:3478")
+    return found
 
 
 def _origins(value: str) -> tuple[str, ...]:

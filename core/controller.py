@@ -152,6 +152,7 @@ class _Fleet:
                 "started_us": self._started_us,
                 "nodes": sorted(self._tasks),
                 "owns": sorted(self._parts.owned),
+                **self._parts.shown,
             }
             await self._parts.bridge.run(self._parts.bus.present, self._parts.name, msgspec.json.encode(said))
             await trio.sleep(PRESENCE_S)

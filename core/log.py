@@ -15,7 +15,7 @@ from core.storage.appending import append
 from core.storage.database import SYSTEM, Database
 from core.storage.entries import READ_BODY, NewEntry
 
-__all__ = ["LogEntry", "NewEntry", "append", "bounds", "get", "prune", "read"]
+__all__ = ["LogEntry", "NewEntry", "append", "bounds", "get", "prune", "read", "read_entries"]
 
 PRUNE_CHUNK = 10_000
 """Entries deleted in one transaction: some ten milliseconds, so no writer of the tenant waits long."""

@@ -26,12 +26,15 @@ from core.errors import NotAuthenticated
 ISSUER = "irisx"
 ACCESS_S = 600
 REALTIME_S = 60
+SIGNALING_S = 60
+"""For connecting only: a call does not end with it."""
 REFRESH_S = 14 * 24 * 3600
 """A session ends after two weeks without use."""
 LEEWAY_S = 5
 """Clocks of two API processes may differ by this much."""
 
-Purpose = Literal["api", "realtime"]
+Purpose = Literal["api", "realtime", "signaling"]
+PURPOSES: tuple[Purpose, ...] = ("api", "realtime", "signaling")
 
 _REFRESH = re.compile(r"irr_([0-9a-z]{26})_([0-9]{1,9})_([A-Za-z0-9-]{43})")
 
@@ -63,7 +66,7 @@ class Keyring:
             raise NoSecret("IRISX_SECRET is empty")
         self._signing: dict[Purpose, tuple[str, bytes]] = {}
         self._verifying: dict[Purpose, dict[str, bytes]] = {}
-        for purpose in ("api", "realtime"):
+        for purpose in PURPOSES:
             keys = [derive(part, f"jwt {purpose}") for part in secrets_in_force]
             named = {hashlib.sha256(key).hexdigest()[:12]: key for key in keys}
             self._verifying[purpose] = named

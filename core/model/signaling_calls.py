@@ -171,7 +171,9 @@ class Calls:
         self._spine.event("call_ended", {"call": call.id, "cause": cause})
         self._about.pop(call.id, None)
         if one.quality is not None:
-            self._spine.keep(_nothing, "quality", {"call_id": call.id, "quality": one.quality})
+            self._spine.keep(
+                _nothing, "quality", {"call_id": call.id, "codec": last.codec, "quality": one.quality}
+            )
         self.on_end(call.id)
 
     def view(self, one: OneCall) -> CallView:

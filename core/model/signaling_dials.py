@@ -57,18 +57,18 @@ class Ring:
 class Dials:
     """See the module's text."""
 
-    __slots__ = ("_agent", "_calls", "_fresh_leg", "_rings", "_spine")
+    __slots__ = ("_agent", "_calls", "_fresh_leg", "_spine", "rings")
 
     def __init__(self, spine: Spine, calls: Calls, agent: AgentSeen, fresh_leg: Callable[[], str]) -> None:
         self._spine = spine
         self._calls = calls
         self._agent = agent
         self._fresh_leg = fresh_leg
-        self._rings: list[Ring] = []
+        self.rings: list[Ring] = []
 
     def watched(self) -> set[str]:
         """Reservations of others whose fate is ours."""
-        return {ring.reservation for ring in self._rings if ring.reservation}
+        return {ring.reservation for ring in self.rings if ring.reservation}
 
     # -- a call of one's own
 
@@ -178,7 +178,7 @@ class Dials:
             self._spine.refuse(
                 request.id, "not_to_colleagues", "hold the call and dial them, or hand it on without asking"
             )
-        elif any(ring.call_id == request.call and not ring.decided for ring in self._rings):
+        elif any(ring.call_id == request.call and not ring.decided for ring in self.rings):
             self._spine.refuse(request.id, "transfer_under_way", "a colleague is just asked to take it")
         else:
             self._hand_on(request, one, colleague)
@@ -201,7 +201,7 @@ class Dials:
 
     def cancel(self, request: TransferCancel) -> bool:
         """Take a call back that a colleague is just asked to take; False when it is another kind of transfer."""
-        for ring in self._rings:
+        for ring in self.rings:
             if ring.call_id == request.call and not ring.whole and not ring.decided:
                 self._spine.answer(request.id)
                 self._withdraw(ring)
@@ -212,7 +212,7 @@ class Dials:
     # -- a colleague decides
 
     def _ask(self, ring: Ring, caller: str, caller_name: str, request: str = "") -> None:
-        self._rings.append(ring)
+        self.rings.append(ring)
         offer = {
             "agent": ring.colleague.id,
             "node": ring.node,
@@ -253,7 +253,7 @@ class Dials:
 
     def entry(self, word: str, reserved: Reserved) -> None:
         """One entry about a reservation of a colleague that we wait for."""
-        for ring in self._rings:
+        for ring in self.rings:
             if ring.reservation == reserved.id and not ring.decided:
                 if word == "connected":
                     self._over(ring)
@@ -282,8 +282,8 @@ class Dials:
 
     def _over(self, ring: Ring) -> None:
         ring.decided = True
-        if ring in self._rings:
-            self._rings.remove(ring)
+        if ring in self.rings:
+            self.rings.remove(ring)
         if not ring.whole:
             self._calls.about(ring.call_id, transfer=None)
 
@@ -293,17 +293,17 @@ class Dials:
 
     def call_ended(self, call_id: str) -> None:
         """Whoever waits for a colleague and hangs up is not to be offered to them any longer."""
-        for ring in list(self._rings):
+        for ring in list(self.rings):
             if ring.call_id == call_id:
                 self._withdraw(ring)
                 self._over(ring)
 
     def inherit(self, older: "Dials") -> None:
         """Go on with what the session before this one had begun."""
-        for ring in older._rings:
-            self._rings.append(ring)
+        for ring in older.rings:
+            self.rings.append(ring)
             self._spine.after(STEPS["ring"], partial(self._unanswered, ring))
-        older._rings = []
+        older.rings = []
 
 
 def _nothing(_came: Came) -> None:

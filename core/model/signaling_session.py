@@ -156,6 +156,12 @@ class Session(Spine):
         self._ends("draining", reconnect=True, offline=False)
         return self._take()
 
+    def disowned(self, now: Now) -> list[Output]:
+        """The store does not know this session any more: the page is to begin a new one."""
+        self.now = now
+        self._ends("expired", reconnect=True, offline=False)
+        return self._take()
+
     def _ends(self, code: str, *, reconnect: bool, offline: bool) -> None:
         if self.over:
             return

@@ -26,6 +26,7 @@ from core.storage.listing import Asked, Listing, Page, list_json
 __all__ = [
     "CALLS",
     "FenceLost",
+    "calls_of_agent",
     "calls_for_takeover",
     "get_call_json",
     "get_calls_json",
@@ -118,6 +119,19 @@ async def get_calls_json(db: Database, tenant_id: str, call_ids: Sequence[str]) 
             call_ids,
         )
     return {row["id"]: row["doc"] for row in rows}
+
+
+async def calls_of_agent(db: Database, tenant_id: str, agent_id: str) -> list[Call]:
+    """The live calls in which this agent has, or had, a leg; the oldest first."""
+    async with db.reader(tenant_id) as connection:
+        # A search in the text: the documents are not made to be taken apart for each of thousands of agents.
+        rows = await connection.fetch(
+            "select doc::text as doc from calls where tenant_id = $1 and live and strpos(doc::text, $2) > 0",
+            tenant_id,
+            f'"{agent_id}"',
+        )
+    found = [_call(row["doc"]) for row in rows]
+    return sorted((call for call in found if any(leg.agent == agent_id for leg in call.legs)), key=_age)
 
 
 async def node_of_call(db: Database, tenant_id: str, call_id: str) -> tuple[str, bool] | None:
