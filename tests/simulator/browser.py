@@ -202,6 +202,10 @@ class Browser:
         """How loud it has heard a pitch in the last half second."""
         return loudness(array.array("h", b"".join(self._heard)), pitch)
 
+    def forget(self) -> None:
+        """What was heard up to now does not count."""
+        self._heard.clear()
+
     async def wait_for(self, *pitches: float, without: tuple[float, ...] = (), above: float = 1500.0) -> None:
         """Wait until it hears all of these pitches, and none of the others. Raises `trio.TooSlowError`."""
         with trio.fail_after(LIMIT_S):

@@ -95,6 +95,7 @@ def test_a_uuid_in_use_is_refused_and_the_first_leg_is_unharmed() -> None:
     other.invite("theirs", "agent", OFFER, now=inside.bench.now)
     (failed,) = [one for one in inside.exchange(other) if isinstance(one, Failed)]
     assert failed.status == 503 and "theirs" not in inside.server.dialogs
+    assert len(inside.media.released) == 1, "the sound's side is told, too"
 
 
 def test_a_renewed_leg_keeps_its_channel_and_its_port() -> None:
