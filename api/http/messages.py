@@ -11,6 +11,7 @@ from api.http.conversations import CONVERSATION, Moment
 from api.http.lists import one_answer, page_answer
 from api.http.operation import Group, Path
 from api.http.patterns import whole
+from api.http.problem import bad_value
 from api.http.query import Filter
 from api.http.shapes import Body
 from core.clock import now_us
@@ -18,7 +19,9 @@ from core.errors import Conflict
 from core.model.policy import Purpose
 from core.storage import conversations as store
 from core.storage import outbox
-from core.storage.starting import take_unassigned
+from core.storage.answering import give_way
+from core.storage.database import Connection
+from core.storage.starting import take_unassigned, type_of
 from irisx_sdk import Text
 
 messages = Group("messages", "What was written, in and out, and what became of it.")
@@ -97,6 +100,11 @@ class NewText(Body):
     deadline_us: Moment = 0
     """After it nobody wants it any more; 0: never."""
     purpose: Purpose = "service"
+    channel_id: Annotated[str, Meta(pattern=whole(r"(chn_[0-9a-z]{1,40})?"))] = ""
+    """For a conversation that has calls only: the account to answer through. It has this account from then on; where the
+    person has an open conversation through it already, the answer goes there."""
+    to: Annotated[str, Meta(pattern=whole(r"(\+[1-9][0-9]{4,14})?"))] = ""
+    """With `channel_id`: which of the person's numbers. Without it the one that called last, or the only one."""
     unless_assigned: bool = False
     """Answer only if nobody else has the conversation, and take it: of two who answer at once one gets a 409."""
 
@@ -174,13 +182,16 @@ async def list_messages(ask: Ask[None]) -> Answer:
     idempotency="required",
 )
 async def create_message(ask: Ask[NewText]) -> Answer:
-    """It goes back the way the last message came. 202: it is stored and will be sent; its state tells what became of
+    """It goes back the way the last message came, or to somebody who only called by `channel_id`. 202: it is stored and will be sent; its state tells what became of
     it. Whether the receiver may be written to is decided right before it goes out."""
     body, conversation_id = ask.body, ask.path["conversation_id"]
     moment = now_us()
     check_words(body.text, body.attachments, note=body.note)
     async with ask.services.database.tenant(ask.tenant_id) as connection:
         way = await store.way_back(connection, ask.tenant_id, conversation_id)
+        if body.channel_id and not body.note:
+            await reaches_numbers(ask, connection, body.channel_id)
+            way = await give_way(connection, ask.tenant_id, way, body.channel_id, body.to)
         if body.unless_assigned:
             await take_unassigned(
                 connection,
@@ -208,7 +219,7 @@ async def create_message(ask: Ask[NewText]) -> Answer:
                 connection,
                 ask.tenant_id,
                 outbox.NewMessage(
-                    conversation_id=conversation_id,
+                    conversation_id=way.conversation_id,
                     contact_id=way.contact_id,
                     channel_id=way.channel_id,
                     to=way.to,
@@ -225,6 +236,15 @@ async def create_message(ask: Ask[NewText]) -> Answer:
         # (committed: whoever sends may look now)
         ask.services.later(ask.services.bus.ring(way.channel_id))
     return Answer(202, await store.get_message(ask.services.database, ask.tenant_id, message_id))
+
+
+async def reaches_numbers(ask: Ask[Any], connection: Connection, channel_id: str) -> None:
+    """Raises unless somebody's telephone number can be written to first through this account."""
+    channel = ask.services.channels.known.get(await type_of(connection, ask.tenant_id, channel_id))
+    if channel is not None and channel.address != "phone":
+        raise bad_value("/channel_id", f"this account's addresses are of the kind {channel.address}")
+    if channel is not None and not channel.capabilities.starts:
+        raise Conflict("through this channel they have to write first", code="cannot_start")
 
 
 @messages.operation(

@@ -250,17 +250,25 @@ class WayBack(msgspec.Struct, frozen=True):
 
 
 async def way_back(connection: Connection, tenant_id: str, conversation_id: str) -> WayBack:
-    """Raises `NotFound`. ``to`` is None when nobody has written here and it was not begun by us either."""
+    """Raises `NotFound`. ``to`` is None when nobody has written or called here and it was not begun by us either.
+
+    It is who wrote last: a call in between, of whatever number, changes nothing about where the answer goes. Only where
+    nobody has written it is who called last.
+    """
+    last = (
+        "(select m.sender::text from messages m where m.tenant_id = c.tenant_id and m.conversation_id = c.id"
+        " and m.direction = 'in' and m.kind = '{}' order by m.order_us desc, m.id desc limit 1)"
+    )
     row = await connection.fetchrow(
-        "select c.contact_id, c.channel_id, c.counterpart::text as counterpart, (select m.sender::text from messages m where m.tenant_id = c.tenant_id"
-        " and m.conversation_id = c.id and m.direction = 'in' order by m.order_us desc, m.id desc limit 1) as sender"
+        "select c.contact_id, c.channel_id, c.counterpart::text as counterpart,"  # noqa: S608
+        f" {last.format('message')} as sender, {last.format('call')} as caller"
         " from conversations c where c.tenant_id = $1 and c.id = $2 and c.merged_into is null",
         tenant_id,
         conversation_id,
     )
     if row is None:
         raise NotFound(f"there is no conversation {conversation_id}", code="no_such_conversation")
-    said = row["sender"] or row["counterpart"]
+    said = row["sender"] or row["counterpart"] or row["caller"]
     to = msgspec.json.decode(said, type=Address) if said else None
     return WayBack(conversation_id, row["contact_id"], row["channel_id"], to)
 

@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
+import { Contents, contentRoutes } from './fake-content.mjs';
 import { Phones } from './fake-phone.mjs';
 import { Talks } from './fake-talks.mjs';
 import { Hooks, hookRoutes } from './fake-webhooks.mjs';
@@ -81,6 +82,7 @@ export class Platform {
     this.talks = new Talks(this);
     this.phones = new Phones(this);
     this.webhooks = new Hooks(this);
+    this.contents = new Contents(this);
   }
 
   get head() {
@@ -103,6 +105,10 @@ export class Platform {
     this.log.push(entry);
     for (const follower of this.followers) follower.offer(entry);
     return entry;
+  }
+  /** What goes on and is in no log: for those who asked for it. */
+  moment(moment) {
+    for (const follower of this.followers) follower.tell?.(moment);
   }
   change(type, call, data = {}, at = undefined) {
     call.version += 1;
@@ -378,6 +384,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
     }],
     ['DELETE', '/v1/api-keys/:id', ([id]) => void (platform.keys = platform.keys.filter((entry) => entry.id !== id))],
     ...platform.talks.routes({ page, filtered, need, Refusal }),
+    ...contentRoutes(platform.contents, { page, need, Refusal }),
     ...platform.phones.routes({ page, filtered, need, Refusal }),
     ...hookRoutes(platform.webhooks, { page, filtered, need, Refusal }),
     ['GET', '/v1/version', () => ({ version: '0.1.0' }), true],
@@ -539,6 +546,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
           sent = platform.head;
           say({ type: 'gap', resume_at: sent, resources: ['calls'] });
         }
+        if (asked.live) follower.tell = (moment) => say({ type: 'live', ...moment });
         for (const entry of platform.log.slice(sent)) follower.offer(entry);
         platform.followers.add(follower);
       });

@@ -44,6 +44,9 @@ export class Talks {
     this.plugins = [['channels', 'irisx', '0.1.0', KINDS.slice(0, 4).map((one) => one.type), ''], ['slack', 'irisx-slack', '2.3.1', ['slack'], ''], ['fax', 'irisx-fax', '0.4.0', [], "ModuleNotFoundError: No module named 'spandsp'"]].map(([name, distribution, version, channels, problem]) => ({ name, distribution, version, channels, problem }));
     // Twilio was checked three hours ago. `looks` counts how often somebody looked.
     this.jobs = new Map();
+    this.looking = new Map();
+    this.typing = new Map();
+    this.signs = [];
     this.looks = 0;
     this.endCheck(this.beginCheck('sms.twilio', Date.now() - 108e5), 'done', Date.now() - 108e5);
     this.reads = 0;
@@ -63,12 +66,32 @@ export class Talks {
     Object.assign(fourth, { subject: 'Your offer of last week' });
     const mail = [...this.messages.values()].find((one) => one.conversation_id === fourth.id);
     mail.content = { type: 'text', text: 'I would take two of them.\n\n> On Monday you wrote: 10 % off.', fresh: 'I would take two of them.', html: '<p style="color:#a00">I would take <b>two</b> of them.</p><img src="remote:http://127.0.0.1:65123/pixel.png" alt="logo"><script>parent.hacked = true</script><img src="x" onerror="parent.hacked = true"><a href="https://example.com/">shop</a>' };
-    this.canned = [['hours', 'We are open Monday to Friday, 9 to 17.'], ['sorry', 'We are sorry for the trouble. I look into it now.']].map(([name, text], n) => ({ id: `can_0${n}`, name, text, team: '', version: 1, created_us: US(), updated_us: US(), created_by: 'usr_01' }));
     this.carriers = [['Baltic SMS', 'on', ['chn_01'], 10], ['Cheap Route', 'on', [], 0], ['Old Telco', 'off', [], 0]].map(([name, state, channel_ids, priority], n) => ({ id: `car_0${n}`, name, kind: 'sms', channel_ids, state, priority, pays: 'submit', abilities: [], limits: { per_second: n ? 0 : 20, spend_per_day: n ? '' : '50', only: [], never: n === 1 ? ['7'] : [] }, version: 1, created_us: US() - n * 1e9, updated_us: US() }));
     this.decisions = Array.from({ length: 24 }, (_, n) => ({ id: `rtd_${String(n).padStart(2, '0')}`, message_id: `msg_${n}`, attempt: 1, kind: 'sms', prefix: n % 3 ? '49' : '4420', segments: 1, carrier_id: n % 5 ? 'car_00' : 'car_01', channel_id: 'chn_01', explored: n % 5 === 0, probe: false, candidates: this.candidates(), decided_us: US() - n * 61e6 }));
     const all = [...this.talks.values()];
     Object.assign(all[5], { state: 'snoozed', snoozed_until_us: US() + 7200e6, waiting_since_us: 0 });
     Object.assign(all[6], { state: 'resolved', resolved_us: US() - 100e6, waiting_since_us: 0, assignee: 'usr_01' });
+  }
+
+  /** Somebody only called: a conversation without an account. */
+  calledIn(n) {
+    const contact = this.contacts[n];
+    const at = US();
+    const talk = this.begin(n, at);
+    for (const [id, one] of this.messages) if (one.conversation_id === talk.id) this.messages.delete(id);
+    Object.assign(talk, { channel_id: '', messages: 0, unread: 0 });
+    this.say(talk, { kind: 'call', direction: '', state: 'missed', text: `Missed call from ${contact.identities[0].value}`, call_id: 'call_99' }, at);
+    talk.preview = `Missed call from ${contact.identities[0].value}`;
+    return this.changed(talk);
+  }
+  /** A colleague looks, or types, as the platform tells it. */
+  colleague(id, talk, { looks = true, types = false } = {}) {
+    this.looking.set(talk.id, looks ? [id] : []);
+    this.typing.set(talk.id, types ? id : '');
+    this.platform.moment({ what: 'typing', conversation_id: talk.id, user_id: id, typing: types });
+  }
+  there(id) {
+    return { looking: [...new Set([...(this.looking.get(id) ?? []), 'usr_01'])], typing: this.typing.get(id) ?? '' };
   }
 
   beginCheck(type, at = Date.now()) {
@@ -191,14 +214,11 @@ export class Talks {
         const called = id === 'ctc_00' ? [{ type: 'call', at_us: at, id: 'cdr_77', call: { id: 'cdr_77', call_id: 'call_77', kind: 'call', direction: 'inbound', caller: number, destination: '1001', started_us: at, answered_us: at + 4e6, ended_us: at + 200e6, hangup_cause: 'NORMAL_CLEARING', recordings: [{}] } }] : [];
         return page(newest([...said, ...called], 'at_us'), query);
       }],
-      ['GET', '/v1/templates', (_, { query }) => page([['Order shipped', 'whatsapp', 'order_shipped'], ['Opening hours', '', '']].map(([name, channel, provider_name], n) => ({ id: `tpl_0${n}`, name, channel, provider_name, text: 'Hello {{contact.name}}, it is on its way.', language: 'en', subject: '', html: '', provider_values: [], version: 1, created_us: US(), updated_us: US(), created_by: 'usr_01' })), query)],
-      ['POST', '/v1/templates/:id/render', (_, { body }) => ({ text: `Hello ${this.contacts.find((one) => one.id === talk(body.conversation_id).contact_id).name}, it is on its way.`, subject: '', html: '', missing: [], content: {}, segments: 1, encoding: '', characters: 40, too_long: false })],
       ['POST', '/v1/conversations/search', (_, { body }) => ({ data: [...this.messages.values()].filter((one) => one.text.toLowerCase().includes(body.text.toLowerCase())).map((one) => ({ message_id: one.id, conversation_id: one.conversation_id })), has_more: false, next_cursor: null })],
       ['POST', '/v1/conversations/bulk', (_, { body }) => {
         for (const id of body.ids) for (const action of body.actions) if (action.do === 'reply') this.say(talk(id), { direction: 'out', author: 'usr_01', text: 'Hello, it is on its way.', content: { type: 'template', name: action.template_id, values: ['Ben'] } });
         return { done: body.ids.length, results: body.ids.map((id) => ({ id, status: 'done', code: '', detail: '' })) };
       }],
-      ['GET', '/v1/canned-replies', (_, { query }) => page(this.canned, query)],
       ['GET', '/v1/carriers', (_, { query }) => page(this.carriers, query)],
       ['POST', '/v1/carriers', (_, { body }) => {
         const made = { id: this.platform.id('car'), abilities: [], state: 'on', version: 1, created_us: US(), updated_us: US(), ...body };
@@ -240,6 +260,15 @@ export class Talks {
         inState(talk(id), ['open', 'pending', 'snoozed']);
         return this.changed(Object.assign(talk(id), { state: 'snoozed', snoozed_until_us: body.until_us }), 'conversation.snoozed', { actor: 'usr_01' });
       }],
+      ['POST', '/v1/conversations/:id/presence', ([id], { body }) => {
+        this.signs.push(['here', talk(id).id, body.here]);
+        return this.there(id);
+      }],
+      ['POST', '/v1/conversations/:id/typing', ([id], { body }) => {
+        this.signs.push(['typing', talk(id).id, body.typing]);
+        // (the first one who types has the claim)
+        return { ...this.there(id), typing: this.typing.get(id) || (body.typing ? 'usr_01' : '') };
+      }],
       ['POST', '/v1/conversations/:id/read', ([id]) => this.changed(Object.assign(talk(id), { unread: 0 }))],
       ['GET', '/v1/conversations/:id/messages', ([id], { query }) => {
         talk(id);
@@ -249,6 +278,8 @@ export class Talks {
         if (!key) throw new Refusal(400, 'idempotency_key_missing', 'a message needs an Idempotency-Key');
         const one = talk(id);
         if (!body.text && !body.attachments?.length) throw new Refusal(400, 'invalid_request', 'text: write something');
+        if (body.channel_id && !one.channel_id) this.changed(Object.assign(one, { channel_id: account(body.channel_id).id }));
+        if (!one.channel_id && !body.note) throw new Refusal(409, 'no_way_back', 'nobody has written here yet: there is no way back');
         if (body.note) return this.say(one, { kind: 'note', direction: '', state: 'noted', author: 'usr_01', text: body.text });
         return this.say(one, { direction: 'out', author: 'usr_01', text: body.text, recipient: this.addressOf(one), send_at_us: body.send_at_us ?? 0, segments: 1, files: (body.attachments ?? []).map((id) => ({ id, name: 'package.json', media_type: 'application/json', size: 12, state: 'ready', reason: '' })) });
       }],

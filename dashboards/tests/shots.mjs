@@ -29,7 +29,7 @@ for (const browser of option('browsers', 'chromium').split(',')) {
       await page.type('#password', option('password', PASSWORD));
       await page.click('button[type=submit]');
       await page.waitForSelector('[data-connection=live]', { timeout: 15000 });
-      const pages = { overview: '/admin', calls: '/admin/calls', nodes: '/admin/nodes', cdrs: '/admin/cdrs', conferences: '/admin/conferences', conversations: '/admin/conversations', channels: '/admin/channels', webhooks: '/admin/webhooks', carriers: '/admin/carriers', routing: '/admin/routing', events: '/admin/events', access: '/admin/access', keys: '/admin/access?tab=keys', status: '/status' };
+      const pages = { overview: '/admin', calls: '/admin/calls', nodes: '/admin/nodes', cdrs: '/admin/cdrs', conferences: '/admin/conferences', conversations: '/admin/conversations', channels: '/admin/channels', webhooks: '/admin/webhooks', carriers: '/admin/carriers', routing: '/admin/routing', content: '/admin/content', replies: '/admin/content?tab=replies', macros: '/admin/content?tab=macros', labels: '/admin/content?tab=labels', automation: '/admin/automation', levels: '/admin/automation?tab=levels', hours: '/admin/automation?tab=hours', breaches: '/admin/automation?tab=breaches', events: '/admin/events', access: '/admin/access', keys: '/admin/access?tab=keys', status: '/status' };
       for (const [name, path] of Object.entries(pages)) {
         if (!wanted(name)) continue;
         await page.goto(`${url}${path}`);
@@ -72,6 +72,36 @@ for (const browser of option('browsers', 'chromium').split(',')) {
         await page.goto(`${url}/admin/routing?to=%2B4930123456`);
         await sleep(1200);
         await shot('routing-simulated');
+      }
+      if (wanted('forms')) {
+        const opened = async (path, label, name) => {
+          await page.goto(`${url}${path}`);
+          await page.waitForSelector('[data-document]');
+          await sleep(600);
+          await page.evaluate((what) => document.querySelector(`[aria-label="${what}"]`).click(), label);
+          await page.waitForSelector('[role=dialog] form');
+          await sleep(500);
+          await shot(name);
+        };
+        await opened('/admin/content', 'Change Order shipped', 'form-template');
+        await opened('/admin/content?tab=macros', 'Change Refund', 'form-macro');
+        await opened('/admin/automation', 'Change Broken things first', 'form-rule');
+        await opened('/admin/automation?tab=levels', 'Change Within the hour', 'form-level');
+        await opened('/admin/automation?tab=hours', 'Change Office', 'form-hours');
+        await page.goto(`${url}/admin/content`);
+        await page.waitForSelector('[data-document]');
+        await page.evaluate(() => [...document.querySelectorAll('[data-document] .open')].find((one) => one.innerText === 'Opening hours').click());
+        await page.waitForSelector('[data-preview]');
+        await sleep(500);
+        await shot('previews');
+        await page.goto(`${url}/admin/automation`);
+        await page.waitForSelector('[data-document] .open');
+        await page.evaluate(() => document.querySelector('[data-document] .open').click());
+        await page.waitForSelector('#runs');
+        await page.keyboard.press('t');
+        await page.waitForSelector('[data-trial]');
+        await sleep(800);
+        await shot('rule');
       }
       if (wanted('call')) {
         await page.goto(`${url}/admin/calls?state%5Bin%5D=bridged`);

@@ -2945,7 +2945,7 @@ export interface paths {
         put?: never;
         /**
          * Answer, or leave a note
-         * @description It goes back the way the last message came. 202: it is stored and will be sent; its state tells what became of it. Whether the receiver may be written to is decided right before it goes out.
+         * @description It goes back the way the last message came, or to somebody who only called by `channel_id`. 202: it is stored and will be sent; its state tells what became of it. Whether the receiver may be written to is decided right before it goes out.
          *
          *     Needs the permission `conversations:write`.
          */
@@ -6660,6 +6660,10 @@ export interface components {
              * @enum {unknown}
              */
             purpose: "marketing" | "service" | "transactional";
+            /** @default  */
+            channel_id: string;
+            /** @default  */
+            to: string;
             /** @default false */
             unless_assigned: boolean;
         };

@@ -17,6 +17,9 @@ export interface OnItsWay {
   sendAtUs: number;
   files: string[];
   at: number;
+  /** The account to answer through, and the number, where the conversation has calls only. */
+  via?: string;
+  to?: string;
 }
 
 export const EMPTY_DRAFT: Draft = { text: '', note: false, later: '' };

@@ -60,7 +60,7 @@ export class Outgoing {
     const one = this.list.find((entry) => entry.key === key);
     if (!one || this.#stopped) return;
     try {
-      const body = { text: one.text, ...(one.note ? { note: true } : {}), ...(one.sendAtUs ? { send_at_us: one.sendAtUs } : {}), ...(one.files.length ? { attachments: one.files } : {}) };
+      const body = { text: one.text, ...(one.note ? { note: true } : {}), ...(one.sendAtUs ? { send_at_us: one.sendAtUs } : {}), ...(one.files.length ? { attachments: one.files } : {}), ...(one.via ? { channel_id: one.via } : {}), ...(one.to ? { to: one.to } : {}) };
       const message = await post<Message>(`/v1/conversations/${this.talk}/messages`, body, { idempotencyKey: key });
       this.settled(message);
       this.#put(this.list.filter((entry) => entry.key !== key));
@@ -83,6 +83,6 @@ export class Outgoing {
   }
   #put(list: readonly Underway[]): void {
     this.list = list;
-    keepOnTheirWay(this.#who, this.talk, list.map(({ key, text, note, sendAtUs, files, at }) => ({ key, text, note, sendAtUs, files, at })));
+    keepOnTheirWay(this.#who, this.talk, list.map(({ state: _, problem: __, ...one }) => one));
   }
 }

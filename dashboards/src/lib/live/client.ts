@@ -9,7 +9,7 @@
  * Sockets, timers, chance and the clock are handed in, so that tests own them.
  */
 import type { Call, LogEvent } from '$lib/api/types';
-import { parseFrame, type Frame } from './frames';
+import { parseFrame, type Frame, type Moment } from './frames';
 import { EMPTY, jumpTo, listingBegins, listingEnds, listingPage, reduceAll, startedOver, type Live } from './reduce';
 
 /** The server says something at least every 15 s (heartbeat); two missed and a little make it dead. */
@@ -60,6 +60,8 @@ export interface Surroundings {
   heard?(events: readonly LogEvent[]): void;
   /** Numbers are missing for ever, or others count now: whoever follows the log has to read anew. */
   jumped?(): void;
+  /** Something goes on that is in no log. */
+  moment?(moment: Moment): void;
 }
 
 export class LiveClient {
@@ -152,7 +154,7 @@ export class LiveClient {
     socket.onopen = () => {
       if (!mine()) return;
       const from = this.state.seq < 0 ? {} : { after_seq: this.state.seq };
-      socket.send(JSON.stringify({ type: 'subscribe', token, ...from }));
+      socket.send(JSON.stringify({ type: 'subscribe', token, ...from, ...(this.#world.moment ? { live: true } : {}) }));
     };
     socket.onmessage = (message) => {
       if (!mine()) return;
@@ -186,6 +188,8 @@ export class LiveClient {
       this.state = jumpTo(this.state, frame.resumeAt);
       this.#world.jumped?.();
       this.#list(this.#round);
+    } else if (frame.kind === 'moment') {
+      this.#world.moment?.(frame.moment);
     } else {
       this.#fail(frame.detail || frame.code);
     }

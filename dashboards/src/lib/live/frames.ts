@@ -6,7 +6,16 @@ export type Frame =
   | { kind: 'event'; event: LogEvent }
   | { kind: 'heartbeat'; head: number }
   | { kind: 'gap'; resumeAt: number }
+  | { kind: 'moment'; moment: Moment }
   | { kind: 'error'; code: string; detail: string };
+
+/** What goes on right now and is in no log: who types. */
+export interface Moment {
+  what: string;
+  conversation: string;
+  user: string;
+  typing: boolean;
+}
 
 type Raw = Record<string, unknown>;
 
@@ -25,6 +34,8 @@ export function parseFrame(text: string): Frame {
       return { kind: 'gap', resumeAt: whole(raw['resume_at']) };
     case 'event':
       return { kind: 'event', event: eventOf(raw['event'] as Raw) };
+    case 'live':
+      return { kind: 'moment', moment: { what: String(raw['what'] ?? ''), conversation: String(raw['conversation_id'] ?? ''), user: String(raw['user_id'] ?? ''), typing: raw['typing'] === true } };
     case 'error':
       return { kind: 'error', code: String(raw['code'] ?? 'error'), detail: String(raw['detail'] ?? '') };
     default:

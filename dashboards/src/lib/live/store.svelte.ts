@@ -4,6 +4,7 @@ import { callOf, type Call, type LogEvent } from '$lib/api/types';
 import { isProblem } from '$lib/words/events';
 import { LiveClient, type Mark, type Socket } from './client';
 import { EMPTY, type Live } from './reduce';
+import { presence } from './presence.svelte';
 import { threads } from './threads.svelte';
 
 /** One look at the platform, every two seconds, for the sparklines: ten minutes of them. */
@@ -77,7 +78,8 @@ class LiveStore {
       },
       publish: (state, mark) => this.#publish(state, mark),
       heard: (events) => threads.hear(events),
-      jumped: () => threads.jumped()
+      jumped: () => threads.jumped(),
+      moment: (moment) => presence.hear(moment)
     });
   }
 
@@ -181,6 +183,7 @@ class LiveStore {
     this.changes = [];
     this.#seen = -1;
     threads.reset();
+    presence.reset();
     this.#client.restart();
   }
 

@@ -1,5 +1,6 @@
 /** The pages there are: the rail, the bottom bar, the palette and the `g` keys all read this list. */
 import Activity from '@lucide/svelte/icons/activity';
+import BookText from '@lucide/svelte/icons/book-text';
 import FileClock from '@lucide/svelte/icons/file-clock';
 import Headset from '@lucide/svelte/icons/headset';
 import HeartPulse from '@lucide/svelte/icons/heart-pulse';
@@ -14,6 +15,7 @@ import Server from '@lucide/svelte/icons/server';
 import Truck from '@lucide/svelte/icons/truck';
 import UsersRound from '@lucide/svelte/icons/users-round';
 import Webhook from '@lucide/svelte/icons/webhook';
+import Zap from '@lucide/svelte/icons/zap';
 import type { Component } from 'svelte';
 
 export interface PageEntry {
@@ -44,6 +46,8 @@ export const PAGES: readonly PageEntry[] = [
   { href: '/admin/channels', words: 'Channels', short: 'Channels', letter: 'h', icon: Plug, needs: 'channels:read', keywords: 'plugins accounts connect sms mail whatsapp slack telegram' },
   { href: '/admin/carriers', words: 'Carriers', short: 'Carriers', letter: 't', icon: Truck, needs: 'carriers:read', keywords: 'trunks providers rates health spend' },
   { href: '/admin/routing', words: 'Routing', short: 'Routing', letter: 'u', icon: RouteIcon, needs: 'routing:read', keywords: 'simulate decisions least cost breakers' },
+  { href: '/admin/content', words: 'Content', short: 'Content', letter: 'x', icon: BookText, needs: 'content:read', keywords: 'templates canned replies macros labels texts' },
+  { href: '/admin/automation', words: 'Automation', short: 'Rules', letter: 'm', icon: Zap, needs: 'automation:read', keywords: 'rules service levels sla business hours schedules calendar' },
   { href: '/admin/events', words: 'Event log', short: 'Events', letter: 'e', apart: true, icon: Activity, needs: 'events:read', keywords: 'numbered log stream' },
   { href: '/admin/webhooks', words: 'Webhooks', short: 'Hooks', letter: 'w', icon: Webhook, needs: 'webhooks:read', keywords: 'endpoints deliveries redeliver replay signature' },
   { href: '/admin/access', words: 'Access', short: 'Access', letter: 'a', icon: KeyRound, needs: 'users:read', keywords: 'users roles api keys sessions' },

@@ -59,3 +59,7 @@ function make(raw: string): Phone {
   }
   return plain;
 }
+
+const IN_WORDS = /\+[1-9]\d{6,14}(?!\d)/g;
+/** A sentence with its numbers grouped: `Missed call from +44 20 7946 0018`. */
+export const withPhones = (text: string): string => (text.includes('+') ? text.replace(IN_WORDS, (one) => phone(one).text) : text);
