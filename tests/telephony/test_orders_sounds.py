@@ -229,3 +229,35 @@ async def test_a_telephone_that_rings_hears_nothing() -> None:
         result = await lab.done("call.originate", to="300")
         leg = lab.leg(str(result["leg"]))
         await lab.refused("not_answered", "call.play", leg, path=BEEP)
+
+
+async def test_an_order_that_names_its_recording_may_be_given_again(tmp_path: Path) -> None:
+    """Whoever wants a call recorded cannot know whether an order that was not answered was done."""
+    async with open_lab(recordings_dir=str(tmp_path)) as lab:
+        leg = await lab.call_in()
+        first = await lab.done("call.record_start", leg, recording="rec_0wanted", stereo=False)
+        assert first["path"] == f"{tmp_path}/tnt_main/rec_0wanted.wav"
+        again = await lab.done("call.record_start", leg, recording="rec_0wanted", stereo=False)
+        assert again["path"] == first["path"]
+        await lab.done("call.record_stop", leg, recording="rec_0wanted")
+        # It was recorded; begun anew it would overwrite itself.
+        await lab.done("call.record_start", leg, recording="rec_0wanted")
+        assert len(lab.leg(leg).recordings) == 1
+        assert lab.told().count("call.recording_started") == 1
+        with wave.open(str(first["path"])) as file:
+            assert file.getnchannels() == 1
+        await lab.refused("invalid_value", "call.record_start", leg, recording="../rec_x")
+
+
+async def test_a_prompt_of_the_tenants_own_is_played_by_its_id(tmp_path: Path) -> None:
+    async with open_lab(recordings_dir=str(tmp_path)) as lab:
+        leg = await lab.call_in()
+        started = await lab.done("call.record_start", leg)
+        await trio.sleep(0.2)
+        await lab.done("call.record_stop", leg, recording=str(started["recording"]))
+        prompts = tmp_path / "tnt_main" / "prompts"
+        prompts.mkdir()
+        Path(str(started["path"])).rename(prompts / "med_1.wav")
+        await lab.done("call.play", leg, prompt="med_1")
+        await lab.refused("no_such_file", "call.play", leg, prompt="med_2")
+        await lab.refused("invalid_value", "call.play", leg, prompt="../../tnt_other/prompts/med_1")
