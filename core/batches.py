@@ -20,7 +20,7 @@ MOST = 100
 """Items of one write."""
 WRITERS = 1
 """Writes of one kind under way together: a tenant's are one after the other in the store anyhow, and fewer are larger."""
-GATHER_S = 0.01
+GATHER_S = 0.02
 """How long a write waits for more to come, while there is more than one at a time: a statement for ten costs the store
 little more than one for one. Somebody alone waits for nobody."""
 

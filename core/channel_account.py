@@ -27,7 +27,7 @@ from core.conversations import Intake, Source
 from core.errors import PeerError, RequestError
 from core.hooks import Hooks
 from core.logs import get_logger
-from core.outbox import Sender
+from core.outbox import BeforeSend, Sender
 from core.pacing import Pace
 from core.storage import channels as store
 from core.storage.blobs import Blobs
@@ -168,7 +168,7 @@ class ConnectedAccount:
                 account,
                 tools,
                 owner=parts.name,
-                before_send=parts.hooks.before_send if parts.hooks is not None else None,
+                before_send=_before_send(parts.hooks),
                 blame=self._blame,
                 status_url=self._status_url,
                 tolls=parts.boards.toll if parts.boards is not None else None,
@@ -264,6 +264,11 @@ class ConnectedAccount:
             LOG.warning("an account could not be marked", channel=self.row.id, error=exc.code)
             return
         LOG.warning("an account is misconfigured", channel=self.row.id, type=self.row.type, code=code)
+
+
+def _before_send(hooks: Hooks | None) -> BeforeSend | None:
+    """None when no plugin takes part: a crossing to the other loop for each message is not for nothing."""
+    return hooks.before_send if hooks is not None and hooks.has("irisx_before_send") else None
 
 
 def _rate(limits: Mapping[str, Any]) -> float:

@@ -24,6 +24,7 @@ from core.attachments import Links
 from core.clock import now_us
 from core.errors import NotFound, PeerError
 from core.http_client import Transport
+from core.lean_client import LeanClient
 from core.storage import channels, sending
 from core.storage.blobs import Blobs
 from core.storage.database import Database
@@ -117,35 +118,6 @@ class CheckedTransport(Transport):
             except OSError as exc:
                 failed = exc
         raise failed
-
-
-class LeanClient(httpx.AsyncClient):
-    """httpx's client without what none of ours has: redirects, cookies, hooks, the time that an answer took.
-
-    What is left is a request and an answer: see `core.http_client` for the other half of it.
-    """
-
-    async def send(
-        self,
-        request: httpx.Request,
-        *,
-        stream: bool = False,
-        auth: Any = httpx.USE_CLIENT_DEFAULT,
-        follow_redirects: Any = httpx.USE_CLIENT_DEFAULT,
-    ) -> httpx.Response:
-        """As httpx's: raises `httpx.HTTPError`. An authentication that needs a second request is not supported."""
-        request = next(self._build_request_auth(request, auth).sync_auth_flow(request))
-        response = await self._transport.handle_async_request(request)
-        response.request = request
-        response.default_encoding = self._default_encoding
-        if not stream:
-            try:
-                await response.aread()
-            except BaseException:
-                with trio.CancelScope(shield=True):
-                    await response.aclose()
-                raise
-        return response
 
 
 @asynccontextmanager

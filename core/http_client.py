@@ -6,10 +6,11 @@ does what channels and webhooks need: kept connections, TLS, timeouts, bodies in
 upgrades. Errors are httpx's own.
 """
 
+import math
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from typing import Any, NoReturn
 
 import httptools
@@ -20,6 +21,9 @@ READ_BYTES = 64 * 1024
 MAX_HEAD = 64 * 1024
 IDLE_S = 30.0
 """How long a connection is kept for the next request; servers close them after about as long."""
+
+WHOLE = "irisx.whole"
+"""A request's extension: its answer is wanted whole, not piece by piece."""
 
 Connect = Callable[[str, int], Awaitable[trio.SocketStream]]
 """Opens a connection to a host and port, however long it takes. Raises `OSError`, or an error of its own."""
@@ -88,22 +92,50 @@ class _Connection:
         fresh = trio.current_time() - self.idle_since < IDLE_S
         return fresh and self._tcp.socket.fileno() >= 0 and not self._tcp.socket.is_readable()
 
-    async def write(self, data: bytes, limit_s: float | None) -> None:
-        try:
-            with trio.fail_after(_seconds(limit_s)):
-                await self._stream.send_all(data)
-        except trio.TooSlowError:
-            raise httpx.WriteTimeout("the server takes nothing") from None
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            raise httpx.WriteError("the connection broke while the request was sent") from exc
+    async def exchange(
+        self, request: httpx.Request, answer: _Answer, limits: Mapping[str, float | None], *, whole: bool
+    ) -> None:
+        """Send a request and read the head of its answer, or the whole of it."""
+        write_s, read_s = _seconds(limits.get("write")), _seconds(limits.get("read"))
+        written = False
+        # (one scope whose deadline moves on: each costs as much as a write)
+        with trio.CancelScope() as scope:
+            head, chunked = _head_of(request)
+            if isinstance(request.stream, httpx.ByteStream):
+                scope.deadline = trio.current_time() + write_s
+                await self._write(b"".join([head, *request.stream]))
+            else:
+                async with aclosing(_framed(head, request.stream, chunked=chunked)) as pieces:
+                    async for piece in pieces:
+                        scope.deadline = trio.current_time() + write_s
+                        await self._write(piece)
+                        scope.deadline = math.inf  # (whoever makes the next piece takes their time)
+            written = True
+            while not (answer.complete if whole else answer.begun):
+                scope.deadline = trio.current_time() + read_s
+                await self._read_into(answer)
+        if scope.cancelled_caught:
+            if written:
+                raise httpx.ReadTimeout("the server says nothing")
+            raise httpx.WriteTimeout("the server takes nothing")
 
     async def read_into(self, answer: _Answer, limit_s: float | None) -> None:
         """Some more of the answer."""
         try:
             with trio.fail_after(_seconds(limit_s)):
-                data = await self._stream.receive_some(READ_BYTES)
+                await self._read_into(answer)
         except trio.TooSlowError:
             raise httpx.ReadTimeout("the server says nothing") from None
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            raise httpx.WriteError("the connection broke while the request was sent") from exc
+
+    async def _read_into(self, answer: _Answer) -> None:
+        try:
+            data = await self._stream.receive_some(READ_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise httpx.ReadError("the connection broke") from exc
         if not data:
@@ -118,6 +150,11 @@ class _Connection:
             raise httpx.RemoteProtocolError("the server speaks something else") from None
         except httptools.HttpParserError as exc:
             raise httpx.RemoteProtocolError("what the server says is not HTTP") from exc
+
+    def end(self, answer: _Answer) -> None:
+        """``answer`` is wanted no more: what is left of it would be taken for the beginning of the next one."""
+        if not answer.keeps_alive():
+            self.close()
 
     def close(self) -> None:
         """At once, without good-byes."""
@@ -154,8 +191,7 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """The connection is kept when all was read, else closed."""
-        if not self._answer.keeps_alive():
-            self._connection.close()
+        self._connection.end(self._answer)
         self._ended(self._connection)
 
 
@@ -169,16 +205,13 @@ class Transport(httpx.AsyncBaseTransport):
         self._idle: dict[_Key, list[_Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it and return when the answer's head is there. Raises `httpx.HTTPError`, and what ``connect`` raises."""
+        """Send it and return when the answer's head is there (all of it with `WHOLE`). Raises `httpx.HTTPError`, and what
+        ``connect`` raises."""
         if request.url.scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol("addresses begin with http:// or https://", request=request)
         limits: dict[str, float | None] = request.extensions.get("timeout", {})
         place = object()
-        try:
-            with trio.fail_after(_seconds(limits.get("pool"))):
-                await self._room.acquire_on_behalf_of(place)
-        except trio.TooSlowError:
-            raise httpx.PoolTimeout("all connections are busy", request=request) from None
+        await self._take_room(place, limits.get("pool"), request)
         connection: _Connection | None = None
 
         def ended(used: _Connection | None) -> None:
@@ -186,22 +219,35 @@ class Transport(httpx.AsyncBaseTransport):
                 self._room.release_on_behalf_of(place)
                 self._keep(used)
 
+        whole = WHOLE in request.extensions
         try:
             key = _key(request.url)
             connection = self._kept(key) or await self._open(key, limits.get("connect"))
-            await _send(connection, request, limits.get("write"))
             answer = _Answer(request.method)
-            while not answer.begun:
-                await connection.read_into(answer, limits.get("read"))
+            await connection.exchange(request, answer, limits, whole=whole)
         except BaseException:
             if connection is not None:
                 connection.close()
             ended(None)
             raise
-        body = _Body(connection, answer, limits.get("read"), ended)
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=body, extensions={"network_stream": connection}
-        )
+        network = {"network_stream": connection}
+        if whole:
+            connection.end(answer)
+            ended(connection)
+            body = b"".join(answer.pieces)
+            return httpx.Response(answer.status, headers=answer.headers, content=body, extensions=network)
+        stream = _Body(connection, answer, limits.get("read"), ended)
+        return httpx.Response(answer.status, headers=answer.headers, stream=stream, extensions=network)
+
+    async def _take_room(self, place: object, limit_s: float | None, request: httpx.Request) -> None:
+        try:
+            self._room.acquire_on_behalf_of_nowait(place)
+        except trio.WouldBlock:
+            try:
+                with trio.fail_after(_seconds(limit_s)):
+                    await self._room.acquire_on_behalf_of(place)
+            except trio.TooSlowError:
+                raise httpx.PoolTimeout("all connections are busy", request=request) from None
 
     def _kept(self, key: _Key) -> _Connection | None:
         idle = self._idle.get(key, [])
@@ -250,7 +296,7 @@ def _no_connection(cause: Exception) -> NoReturn:
 
 
 def _seconds(limit_s: float | None) -> float:
-    return float("inf") if limit_s is None else limit_s
+    return math.inf if limit_s is None else limit_s
 
 
 def _key(url: httpx.URL) -> _Key:
@@ -258,23 +304,27 @@ def _key(url: httpx.URL) -> _Key:
     return scheme, url.host, url.port or (443 if scheme == b"https" else 80)
 
 
-async def _send(connection: _Connection, request: httpx.Request, limit_s: float | None) -> None:
+def _head_of(request: httpx.Request) -> tuple[bytes, bool]:
+    """The request's line and headers; whether its body is chunked."""
     lines = [b"%s %s HTTP/1.1\r\n" % (request.method.encode("ascii"), request.url.raw_path)]
     chunked = False
     for name, value in request.headers.raw:
         lines.append(b"%s: %s\r\n" % (name, value))
         chunked = chunked or (name.lower() == b"transfer-encoding" and value.lower() == b"chunked")
     lines.append(b"\r\n")
-    waiting = b"".join(lines)
-    stream: Any = request.stream
+    return b"".join(lines), chunked
+
+
+async def _framed(head: bytes, stream: Any, *, chunked: bool) -> AsyncGenerator[bytes, None]:
+    """The whole request in pieces as they go onto the wire."""
+    waiting = head
     pieces = stream.__aiter__()
     try:
         async for piece in pieces:
             if not piece:
                 continue
-            framed = b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece
             # (the head goes with the first piece: mostly they are one packet)
-            await connection.write(waiting + framed, limit_s)
+            yield waiting + (b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
             waiting = b""
     finally:
         if hasattr(pieces, "aclose"):
@@ -282,4 +332,4 @@ async def _send(connection: _Connection, request: httpx.Request, limit_s: float 
     if chunked:
         waiting += b"0\r\n\r\n"
     if waiting:
-        await connection.write(waiting, limit_s)
+        yield waiting

@@ -6,13 +6,12 @@ that two controllers that see the same leg name the same call.
 """
 
 import hashlib
-import secrets
+import os
 
 from core.clock import now_us
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_CHARS = 10
-_REST_BITS = 80
 
 
 # Two characters at a time: a busy controller derives some thousand ids a second.
@@ -24,10 +23,27 @@ def _text(value: int, chars: int) -> str:
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(chars * 5 - 10, -1, -10)])
 
 
+_CHANCE = 10
+_DRAWN: list[bytes] = []
+"""Chance that was drawn and not used yet: the kernel is asked once for many ids."""
+os.register_at_fork(after_in_child=_DRAWN.clear)
+
+
+def _chance() -> int:
+    while True:
+        try:
+            return int.from_bytes(
+                _DRAWN.pop(), "big"
+            )  # (a list's own operations are whole, whichever thread)
+        except IndexError:
+            drawn = os.urandom(100 * _CHANCE)
+            _DRAWN.extend(drawn[at : at + _CHANCE] for at in range(0, len(drawn), _CHANCE))
+
+
 def new_id(prefix: str, *, at_us: int | None = None) -> str:
     """A fresh id such as ``usr_01jd7v4b2kq8x3m5n7p9r1s2t4``."""
     moment = (now_us() if at_us is None else at_us) // 1000
-    return f"{prefix}_{_text(moment, _TIME_CHARS)}{_text(secrets.randbits(_REST_BITS), 16)}"
+    return f"{prefix}_{_text(moment, _TIME_CHARS)}{_text(_chance(), 16)}"
 
 
 def derived_id(prefix: str, *, at_us: int, source: str) -> str:

@@ -46,7 +46,7 @@ KEEP_S = 50.0
 LONG_PAUSE_S = 5.0
 """When an account has to wait longer than this, what it has taken goes back."""
 FEW = 16
-GATHER_S = 0.01
+GATHER_S = 0.02
 """After a bite of fewer than `FEW` messages the next one is not taken sooner than this."""
 AHEAD_S = 2.0
 """How far ahead of its limit an account takes messages."""
@@ -226,7 +226,8 @@ class Sender:
 
     async def _deliver(self, one: Claimed, letter: Letter, turn_s: float) -> None:
         try:
-            await trio.sleep(turn_s)
+            if turn_s > 0:
+                await trio.sleep(turn_s)
             await self.deliver(one, letter)
         except NotFound:
             LOG.info("a message was taken back", message=one.message_id)

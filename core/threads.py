@@ -10,8 +10,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from core.clock import monotonic
@@ -45,7 +45,10 @@ class Threads:
 
     def __init__(self, count: int, name: str) -> None:
         self._count = count
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._name = name
+        self._started = 0
+        self._bell: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
+        """Rung for one thread to work, and with None for one to end. (An executor's way costs more than most calls.)"""
         self._lock = threading.Lock()
         self._line: deque[_Call[Any]] = deque()
         self._working = 0
@@ -68,7 +71,7 @@ class Threads:
             first = not self._working
             self._working += first
         if first:
-            self._pool.submit(self._work, loop)
+            self._ring(loop)
         elif self._looking is None:
             self._looking = loop.call_later(SLOW_S, self._look, loop)
         # (a timer and a future of our own: `wait_for` around a shielded, wrapped future costs more than most calls)
@@ -85,7 +88,8 @@ class Threads:
         if self._looking is not None:
             self._looking.cancel()
         self._line.clear()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for _ in range(self._started):
+            self._bell.put(None)
 
     def _late(self, call: _Call[Any]) -> None:
         if call.answer.done():
@@ -103,9 +107,22 @@ class Threads:
             more = waiting and self._working < self._count and monotonic() - self._moved_at >= SLOW_S
             self._working += more
         if more:
-            self._pool.submit(self._work, loop)
+            self._ring(loop)
         if waiting:
             self._looking = loop.call_later(SLOW_S, self._look, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let one more thread work."""
+        if self._started < self._working:
+            self._started += 1
+            # A daemon: one that hangs does not keep the process from ending.
+            name = f"{self._name}_{self._started - 1}"
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._bell.put(loop)
+
+    def _serve(self) -> None:
+        while (loop := self._bell.get()) is not None:
+            self._work(loop)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread: do what waits, until nothing does."""

@@ -82,7 +82,7 @@ async def begin(
     (taken back, looked after by somebody else) are ``gone``. Raises the store's errors: then nothing has begun.
     """
     wanted = {start.one.message_id: start for start in starts}
-    async with db.tenant(tenant_id) as connection:
+    async with db.keyed(tenant_id) as connection:
         facts = await read_facts(connection, tenant_id, sorted(wanted), owner)
         answers = {message_id: judge(message_id, one) for message_id, one in facts.items()}
         going = [one for one in facts if answers[one].verdict == "send"]
@@ -261,7 +261,7 @@ async def sent(db: Database, tenant_id: str, dones: Sequence[Done], *, channel_i
         for message_id in ids
         for number, provider_id in enumerate(dict.fromkeys(of[message_id].result.ids), start=1)
     ]
-    async with db.tenant(tenant_id) as connection:
+    async with db.keyed(tenant_id) as connection:
         # Whoever writes receipts takes these locks in the same order.
         await receipts.hold(connection, channel_id, [part[1] for part in parts])
         await connection.execute(

@@ -136,8 +136,8 @@ async def _keep(connection: Connection, tenant_id: str, one: Change, target: Tar
         " order_us, created_us) select $1, $2, $3, $4, $5, coalesce((select coalesce(c.merged_into, i.contact_id)"
         " from identities i left join contacts c on c.tenant_id = i.tenant_id and c.id = i.contact_id where i.tenant_id = $1"
         " and i.kind = $10 and i.scope = $11 and i.value = $12), ''), $6::json, $7::json, $8, $9"
-        " where not exists (select from messages where tenant_id = $1 and channel_id = $2 and provider_id = $3"
-        " and direction = 'in') on conflict do nothing",
+        " where not exists (select from messages where tenant_id = $1 and channel_id = $2 and inbound_id = $3)"
+        " on conflict do nothing",
         tenant_id,
         one.channel_id,
         storable(one.message.id),

@@ -125,8 +125,8 @@ async def _known(
         # (each alone, by its index: joined as tables, a tenant's messages would all be read; ``limit`` forbids that)
         "select m.channel_id, m.provider_id, m.id, m.conversation_id, m.contact_id"
         " from unnest($2::text[], $3::text[]) w (channel_id, provider_id), lateral (select channel_id, provider_id, id,"
-        " conversation_id, contact_id from messages where tenant_id = $1 and direction = 'in' and provider_id <> ''"
-        " and channel_id = w.channel_id and provider_id = w.provider_id limit 1) m"
+        " conversation_id, contact_id from messages where tenant_id = $1 and channel_id = w.channel_id"
+        " and inbound_id = w.provider_id limit 1) m"
         # In the same round trip: which of them were taken back before they came.
         " union all select c.channel_id, c.target, '', '', '' from unnest($2::text[], $3::text[]) w (channel_id, provider_id),"
         " lateral (select channel_id, target from message_changes where tenant_id = $1 and message_id = ''"

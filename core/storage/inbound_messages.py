@@ -27,7 +27,7 @@ async def insert_messages(
         " $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[])"
         " m (id, conversation_id, contact_id, channel_id, provider_id, sender, recipient, content, text, reply_to,"
         " order_us, sent_us, created_us, reason)"
-        " on conflict (tenant_id, channel_id, provider_id) where direction = 'in' and provider_id <> '' do nothing"
+        " on conflict (tenant_id, channel_id, inbound_id) where inbound_id is not null do nothing"
         " returning id",
         tenant_id,
         ids,

@@ -155,7 +155,7 @@ async def enqueue(connection: Connection, tenant_id: str, message: NewMessage) -
 
 async def claim(db: Database, channel_id: str, owner: str, *, limit: int, now_us: int) -> list[Claimed]:
     """Take up to ``limit`` due rows of an account, oldest first."""
-    async with db.reader(SYSTEM) as connection:
+    async with db.keyed_reader(SYSTEM) as connection:
         rows = await connection.fetch(
             "update outbox o set claimed_by = $2, claimed_until_us = $3 from (select tenant_id, message_id from outbox"  # noqa: S608
             " where channel_id = $1 and channel_id <> '' and due_us <= $4 and claimed_until_us <= $4 and not calling"

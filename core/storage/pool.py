@@ -24,23 +24,50 @@ CLOSE_S = 3.0
 
 
 Entries = dict[str, list[LogEntry]]
+_ARRAYS = {
+    199: 114, 1000: 16, 1001: 17, 1005: 21, 1007: 23, 1016: 20, 1022: 701, 1182: 1082, 1185: 1184, 1231: 1700, 3807: 3802,
+}  # fmt: skip
+"""The arrays that our statements take and the types of their members, the same in every database (pg_type.dat of PostgreSQL).
+The driver asks each new session what they are: a dozen milliseconds of the server's time, three or four times."""
+_ARRAY_ROWS = [
+    {
+        "oid": oid, "ns": "pg_catalog", "name": f"_{member}", "kind": b"b", "basetype": None, "elemtype": member,
+        "elemdelim": b",", "range_subtype": None, "attrtypoids": None, "attrnames": None, "depth": 0,
+        "basetype_name": None, "elemtype_name": str(member), "range_subtype_name": None,
+    }
+    for oid, member in _ARRAYS.items()
+]  # fmt: skip
+
+_BECOME = """
+select set_config('irisx.tenant', $1, false), set_config('plan_cache_mode', $2, false),
+    set_config('enable_seqscan', $3, false), set_config('enable_hashjoin', $3, false),
+    set_config('enable_mergejoin', $3, false)
+"""
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]  # the driver ships no types
     """A connection that knows for whom it speaks (None while that is not certain), and what it put into the log."""
 
-    __slots__ = ("fresh", "speaks_for")
+    __slots__ = ("fresh", "keyed", "speaks_for")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.speaks_for: str | None = None
+        self.keyed = False
+        """Whether its plans are made once, for any values, and go by the indexes (`core.storage.database.Database.keyed`)."""
         self.fresh: list[Entries] = []
         """Entries of the log that this borrower wrote, by tenant: shown when they are committed."""
 
-    async def speak_for(self, tenant_id: str) -> None:
+    async def speak_for(self, tenant_id: str, *, keyed: bool) -> None:
         self.speaks_for = None
         # Outside any transaction: a rollback would take the setting back without telling us.
-        await self.execute("select set_config('irisx.tenant', $1, false)", tenant_id)
+        if keyed == self.keyed:
+            await self.execute("select set_config('irisx.tenant', $1, false)", tenant_id)
+        else:
+            await self.execute(
+                _BECOME, tenant_id, *(("force_generic_plan", "off") if keyed else ("auto", "on"))
+            )
+            self.keyed = keyed
         self.speaks_for = tenant_id
 
 
@@ -58,15 +85,15 @@ class Pool:
         self._waiters: deque[asyncio.Future[Session | None]] = deque()
         self._closed = False
 
-    async def acquire(self, tenant_id: str) -> Session:
+    async def acquire(self, tenant_id: str, *, keyed: bool = False) -> Session:
         """A session that speaks for ``tenant_id``; give it back with `release`."""
-        session = self._take_idle(tenant_id)
+        session = self._take_idle(tenant_id, keyed)
         if session is None:
             session = await self._wait_or_connect()
         self._busy.add(session)
-        if session.speaks_for != tenant_id:
+        if session.speaks_for != tenant_id or session.keyed != keyed:
             try:
-                await session.speak_for(tenant_id)
+                await session.speak_for(tenant_id, keyed=keyed)
             except BaseException:
                 self.release(session)
                 raise
@@ -128,14 +155,14 @@ class Pool:
         waiting = sum(not waiter.done() for waiter in self._waiters)
         return {"open": self.size, "idle": len(self._idle), "max": self._max_size, "waiting": waiting}
 
-    def _take_idle(self, tenant_id: str) -> Session | None:
+    def _take_idle(self, tenant_id: str, keyed: bool) -> Session | None:
         if self._closed:
             raise Unavailable("the database has been closed", code="database_down")
         idle = self._idle
         for at in range(len(idle) - 1, -1, -1):
             if idle[at].is_closed():
                 del idle[at]
-            elif idle[at].speaks_for == tenant_id:
+            elif idle[at].speaks_for == tenant_id and idle[at].keyed == keyed:
                 return idle.pop(at)
         return idle.pop() if idle else None
 
@@ -178,6 +205,7 @@ class Pool:
             )
         finally:
             self._connecting -= 1
+        session._protocol.get_settings().register_data_types(_ARRAY_ROWS)
         if self._closed:
             session.terminate()
             raise Unavailable("the database has been closed", code="database_down")

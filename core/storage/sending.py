@@ -86,7 +86,7 @@ _files = msgspec.json.Decoder(tuple[File, ...])
 
 async def read_letters(db: Database, tenant_id: str, message_ids: Sequence[str]) -> dict[str, Letter]:
     """Messages of the outbox by their ids; one that is not in it was taken back."""
-    async with db.reader(tenant_id) as connection:
+    async with db.keyed_reader(tenant_id) as connection:
         rows = await connection.fetch(_LETTERS, tenant_id, list(message_ids))
     return {row["id"]: _letter(row) for row in rows}
 

@@ -32,8 +32,8 @@ _TARGETS = """
 select w.channel_id, w.provider_id, m.id, m.conversation_id
 from unnest($2::text[], $3::text[]) w (channel_id, provider_id)
 join lateral (
-    select id, conversation_id from messages where tenant_id = $1 and direction = 'in' and provider_id <> ''
-        and channel_id = w.channel_id and provider_id = w.provider_id
+    select id, conversation_id from messages where tenant_id = $1
+        and channel_id = w.channel_id and inbound_id = w.provider_id
     union all
     select o.id, o.conversation_id from message_parts p join messages o on o.tenant_id = $1 and o.id = p.message_id
         where p.tenant_id = $1 and p.channel_id = w.channel_id and p.provider_id = w.provider_id

@@ -50,6 +50,8 @@ def retry_after_s(response: httpx.Response) -> float | None:
     A date (RFC 9110, 10.2.3) counts from the answer's own ``Date``, so that no clock needs to be right.
     """
     wish = response.headers.get("retry-after", "").strip()
+    if not wish:
+        return None
     try:
         seconds = float(wish)
     except ValueError:

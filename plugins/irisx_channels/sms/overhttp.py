@@ -117,6 +117,8 @@ class OverHttp(Channel):
             return msgspec.structs.replace(file, url=await self.address_of(account, file, tools))
 
         content = message.content
+        if not message.files and not isinstance(content, Media):
+            return message
         if isinstance(content, Media) and not content.file.url:
             content = msgspec.structs.replace(content, file=await placed(content.file))
         files = tuple([await placed(file) for file in message.files])
