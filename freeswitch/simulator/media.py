@@ -33,6 +33,8 @@ class Port:
         self._filling = True
         self.takes_keys = False
         """Whether keys reach the far end as such (RFC 4733); otherwise it has to hear them."""
+        self.cut = False
+        """Whatever is sent either way is lost, as when the browser's network is gone."""
         self.packets_in = 0
         """Packets of any kind; when this stands still the far end is gone."""
         self.bytes_in = 0

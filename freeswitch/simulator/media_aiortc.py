@@ -34,16 +34,28 @@ ANSWER_S = 5.0
 _STREAM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _T = TypeVar("_T")
 
+LOG = logging.getLogger("freeswitch.simulator")
 # It reports each check of each pair of addresses; what fails is seen in the legs.
 logging.getLogger("aioice").setLevel(logging.WARNING)
+
+
+def _look(done: "Future[None]") -> None:
+    """Say what went wrong where nobody waits for it."""
+    if not done.cancelled() and (wrong := done.exception()) is not None:
+        LOG.error("the sound of browsers has failed", exc_info=wrong)
 
 
 class _Ice(aioice.Connection):
     """An ICE connection from one address, loopback too, which aioice leaves out by itself."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, port: Port) -> None:
         super().__init__(ice_controlling=False)
         self._host = host
+        self._port = port
+
+    def request_received(self, message: Any, addr: tuple[str, int], protocol: Any) -> None:
+        if not self._port.cut:
+            super().request_received(message, addr, protocol)
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = 5
@@ -237,12 +249,12 @@ class AiortcMedia:
         """Frames have been pushed into ports: send them."""
         if not self._flushing:
             self._flushing = True
-            asyncio.run_coroutine_threadsafe(self._send_all(), self._loop)
+            asyncio.run_coroutine_threadsafe(self._send_all(), self._loop).add_done_callback(_look)
 
     def release(self, port: Port) -> None:
         """The leg is over."""
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._leave(port), self._loop)
+            asyncio.run_coroutine_threadsafe(self._leave(port), self._loop).add_done_callback(_look)
 
     async def _ask(self, work: Coroutine[Any, Any, _T]) -> _T:
         done = trio.Event()
@@ -268,7 +280,11 @@ class AiortcMedia:
     async def _answer(self, offer: Offer, port: Port) -> str:
         seat = self._seats.setdefault(port, _Seat())
         peer = seat.peer
-        same = peer is not None and peer.offer.fingerprints == offer.fingerprints
+        same = (
+            peer is not None
+            and peer.offer.fingerprints == offer.fingerprints
+            and peer.dtls.state == "connected"
+        )
         if peer is None or not same or peer.offer.codec != offer.codec:
             if peer is not None:
                 await peer.close()
@@ -276,7 +292,7 @@ class AiortcMedia:
             same = False
         ice = peer.newest
         if ice is None or peer.offer.ufrag != offer.ufrag:
-            ice = peer.newest = await self._ice(offer)
+            ice = peer.newest = await self._ice(offer, port)
             peer.begin(peer.connect(ice, again=same))
         peer.offer = offer
         seat.version += 1
@@ -298,8 +314,8 @@ class AiortcMedia:
             ),
         )
 
-    async def _ice(self, offer: Offer) -> aioice.Connection:
-        ice = _Ice(self._host)
+    async def _ice(self, offer: Offer, port: Port) -> aioice.Connection:
+        ice = _Ice(self._host, port)
         await ice.gather_candidates()
         if not ice.local_candidates:
             raise OfferError("no port is to be had")

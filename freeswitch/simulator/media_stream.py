@@ -32,7 +32,7 @@ class Stream:
     def received(self, data: bytes, now: float) -> None:
         """A packet of the browser."""
         packet = rtp.read(data)
-        if packet is None:
+        if packet is None or self._port.cut:
             return
         self._port.packets_in += 1
         self._port.bytes_in += len(data)
@@ -50,8 +50,9 @@ class Stream:
 
     def told(self, data: bytes, now: float) -> None:
         """A report of the browser."""
-        self._port.packets_in += 1
-        self._reception.said(data, now)
+        if not self._port.cut:
+            self._port.packets_in += 1
+            self._reception.said(data, now)
 
     def packets(self, frame: bytes) -> list[bytes]:
         """What carries the next frame to the browser: its sound, or a key in its place."""
@@ -63,7 +64,7 @@ class Stream:
             made = [self._source.packet(self._codec.payload_type, payload)] if payload else []
         self._port.packets_out += len(made)
         self._port.bytes_out += sum(map(len, made))
-        return made
+        return [] if self._port.cut else made
 
     def _key_packets(self) -> list[bytes]:
         keys, source = self._keys, self._source

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from freeswitch.simulator import answering, codec, keys
-from freeswitch.simulator import sip_server as sip
+from freeswitch.simulator import sip_dialog as sip
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.media import Media, Port
 from freeswitch.simulator.rtp import KEYS

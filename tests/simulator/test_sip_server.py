@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from sipmessage import Message, Request
 
 from freeswitch.simulator.sip_challenge import LIVES_S, MOST_NONCES, Guard
+from freeswitch.simulator.sip_dialog import Acknowledged, HungUp, Offered, Renewed
 from freeswitch.simulator.sip_replies import Place
-from freeswitch.simulator.sip_server import Acknowledged, HungUp, Line, Offered, Renewed, Server
+from freeswitch.simulator.sip_server import Line, Server
 from freeswitch.sip import Answered, Failed, Identity, SipError, UserAgent
 from tests.freeswitch.test_sip import LEG, captured
 

@@ -1,8 +1,12 @@
 """What browsers hear through the simulated switch, proven by the pitches in it."""
 
 import array
+import subprocess
+import sys
 import wave
 from pathlib import Path
+
+import trio
 
 from tests.simulator.browser import loudness, tone
 from tests.simulator.house import house
@@ -88,6 +92,39 @@ async def test_a_browser_that_never_comes_leaves_nothing_behind() -> None:
         await at.phone.hang_up("given-up")
         await at.until(lambda: list(at.simulator.switch.channels) == ["alone"])
     # (an open socket is a warning, and warnings are errors here)
+
+
+async def test_a_network_that_is_gone_for_a_while_comes_back_with_the_sound() -> None:
+    async with house() as at:
+        (one, first), (other, second) = await at.leg(500), await at.leg(800)
+        at.api(f"uuid_bridge {first} {second}")
+        await one.wait_for(800)
+        at.api(f"sim cut {first} on")
+        await other.wait_for_silence()
+        heard = one.frames
+        await trio.sleep(0.3)
+        assert one.frames - heard < 10
+        at.api(f"sim cut {first} off")
+        one.forget()
+        await one.wait_for(800)
+        await other.wait_for(500)
+
+
+async def test_a_switch_that_comes_back_has_sound_for_new_legs() -> None:
+    async with house() as at:
+        await at.leg(500)
+        before = at.phone.statistics.connects
+        at.api("sim restart")
+        await at.until(lambda: at.simulator.restarts and at.phone.statistics.connects > before)
+        assert not at.simulator.switch.channels
+        browser, _ = await at.leg(700, "tone")
+        await browser.wait_for(440)
+
+
+def test_without_a_sip_port_nothing_of_the_sound_is_imported() -> None:
+    program = "import sys, freeswitch.simulator.server; print({'aiortc', 'aioice', 'av'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 async def test_what_is_played_comes_before_the_bridge_and_a_file_sounds_as_it_is(tmp_path: Path) -> None:

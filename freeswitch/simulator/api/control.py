@@ -24,6 +24,7 @@ sim rate PER_SECOND                     change the rate of the callers who come 
 sim callee PATTERN [ring= answer= refuse=CAUSE early= talk= pitch= digits=]   who answers when PATTERN is called
 sim press UUID KEYS                     the far end presses keys
 sim pitch UUID                          the pitch of the far end's voice in Hz
+sim cut UUID on|off                     the browser's network is gone, or back
 sim bye UUID                            the far end hangs up
 sim reinvite UUID                       the far end puts us on hold (hold=on|off)
 sim register USER@HOST [ip= port= profile= expires=]   sim unregister USER@HOST
@@ -155,6 +156,14 @@ def _pitch(call: Call, words: list[str]) -> str:
     return f"+OK {channel.pitch or pitch_of(channel.uuid)}\n"
 
 
+def _cut(call: Call, words: list[str]) -> str:
+    leg = call.switch.channels[words[0]].leg
+    if leg is None:
+        return "-ERR no browser\n"
+    leg.port.cut = words[1] == "on"
+    return "+OK\n"
+
+
 def _bye(call: Call, words: list[str]) -> str:
     answering.far_end_hangs_up(call.switch.channels[words[0]])
     return "+OK\n"
@@ -265,6 +274,7 @@ _VERBS = {
     "callee": _callee,
     "press": _press,
     "pitch": _pitch,
+    "cut": _cut,
     "bye": _bye,
     "reinvite": _reinvite,
     "register": _register,
