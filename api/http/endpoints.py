@@ -92,8 +92,8 @@ class Registration(Struct):
 
 class Registrations(Struct):
     data: list[Registration]
-    unanswered: list[str]
-    """Switches that did not say in time who is registered with them."""
+    unanswered: int
+    """How many switches did not say in time who is registered with them."""
 
 
 @endpoints.operation(
@@ -220,7 +220,7 @@ async def rotate_endpoint(ask: Ask[None]) -> Answer:
     bucket="calls",
 )
 async def list_registrations(ask: Ask[None]) -> Answer:
-    """Asked of every switch at this moment. A switch that does not answer in time is named."""
+    """Asked of every switch at this moment. Switches that do not answer in time are counted."""
     nodes = await node_store.list_nodes(ask.services.database)
     answers = await asyncio.gather(*(_registered(ask, node) for node in nodes))
     found = [(node, row) for node, rows in zip(nodes, answers, strict=True) for row in rows or ()]
@@ -240,8 +240,7 @@ async def list_registrations(ask: Ask[None]) -> Answer:
         for node, row in found
         if row["reg_user"] in known
     ]
-    silent = [node.name for node, rows in zip(nodes, answers, strict=True) if rows is None]
-    return json_answer(Registrations(shown, silent))
+    return json_answer(Registrations(shown, sum(rows is None for rows in answers)))
 
 
 async def _registered(ask: Ask[Any], node: node_store.Node) -> list[dict[str, str]] | None:
@@ -255,7 +254,7 @@ async def _registered(ask: Ask[Any], node: node_store.Node) -> list[dict[str, st
 
 async def _forget(ask: Ask[Any], row: EndpointRow) -> None:
     """Have every switch ask anew about this telephone. One that cannot be told asks within a minute by itself."""
-    for node in await node_store.list_nodes(ask.services.database):
+    async def tell(node: node_store.Node) -> None:
         order = Order(
             id=new_id("ord"),
             action="node.forget_user",
@@ -268,6 +267,9 @@ async def _forget(ask: Ask[Any], row: EndpointRow) -> None:
             await ask.services.bus.ask(order)
         except IrisxError as exc:
             LOG.info("a switch asks later", node=node.id, endpoint=row.id, error=exc.code)
+
+    nodes = await node_store.list_nodes(ask.services.database)
+    await asyncio.gather(*(tell(node) for node in nodes))
 
 
 async def _endpoint(ask: Ask[Any]) -> EndpointRow:
