@@ -24,7 +24,9 @@ from core.clock import now_us
 from core.config import Settings
 from core.errors import PeerError
 from core.logs import get_logger, set_up
+from core.queueing import keep_queues
 from core.recorder import open_recorder
+from core.signaling import serve_signaling
 from core.storage import calls as call_store
 from core.storage import jobs as job_store
 from core.storage import nodes as node_store
@@ -78,7 +80,11 @@ async def serve(settings: Settings, *, name: str = "") -> None:
         blobs = open_blobs(settings)
         parts = Parts(name, bridge, bus, db, settings.state_dir)
         LOG.info("controller started", name=name, pid=os.getpid())
-        await _Fleet(parts, settings, blobs).run()
+        async with trio.open_nursery() as nursery:
+            # (the switches first: agents can do nothing without them)
+            nursery.start_soon(_Fleet(parts, settings, blobs).run)
+            nursery.start_soon(keep_queues, parts)
+            await nursery.start(serve_signaling, parts, settings)
 
 
 async def _aclose(bridge: Bridge, close: Callable[[], Awaitable[None]]) -> None:

@@ -84,6 +84,9 @@ def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
     plays = choices.fakes or (choices.fakes is None and not real and settings.reaches_this_machine)
     if plays:
         plan.settings = msgspec.structs.replace(plan.settings, local_providers="yes")
+    if not plan.settings.signaling:
+        # Each controller has a port of its own; pages are told where they are.
+        plan.settings = msgspec.structs.replace(plan.settings, signaling=f"{HOST}:0")
     env = _environment(plan.settings)
     for number in range(1, choices.controllers + 1):
         role = "owns the switches, or stands by" if choices.controllers > 1 else "owns the switches"
