@@ -28,6 +28,7 @@ from api.http.problem import Refused, encode_problem, problem_of
 from api.http.request_id import request_id_of
 from api.http.server import server_of
 from api.http.services import Services
+from api.http.signaling import connect_sources
 from api.http.starting import answer_for_now
 from api.http.stream_ws import StreamSocket
 from api.http.table import OPERATIONS
@@ -78,7 +79,7 @@ class Application:
             openapi_config=None,
             logging_config=None,
         )
-        self._front = Front(self._answer, Pages(find_build(pages)), self.origins)
+        self._front = Front(self._answer, Pages(find_build(pages), connect_sources(settings)), self.origins)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._front(scope, receive, send)

@@ -89,7 +89,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     signaling: str = ""
     """Where a controller listens for agents' browsers: ``host:port``, port 0 for any free one; empty: nowhere."""
     signaling_url: str = ""
-    """How browsers reach that, when it is another address: ``wss://…``."""
+    """How browsers reach that, when it is another address: ``wss://…``. Where controllers have addresses of their own the
+    API is given all of them, separated by spaces, for its pages may connect to no other."""
     stun_urls: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()
     """ICE servers for agents' browsers."""
@@ -135,7 +136,10 @@ class Settings(Struct, frozen=True, kw_only=True):
                 text("IRISX_LOCAL_PROVIDERS", "auto"), "IRISX_LOCAL_PROVIDERS", ("auto", "yes", "no")
             ),
             signaling=text("IRISX_SIGNALING"),
-            signaling_url=_url(text("IRISX_SIGNALING_URL"), "IRISX_SIGNALING_URL", ("wss", "ws")),
+            signaling_url=" ".join(
+                _url(one, "IRISX_SIGNALING_URL", ("wss", "ws"))
+                for one in text("IRISX_SIGNALING_URL").replace(",", " ").split()
+            ),
             stun_urls=_ice_urls(text("IRISX_STUN_URLS"), "IRISX_STUN_URLS", ("stun", "stuns")),
             turn_urls=_ice_urls(text("IRISX_TURN_URLS"), "IRISX_TURN_URLS", ("turn", "turns")),
             turn_secret=text("IRISX_TURN_SECRET"),

@@ -23,6 +23,7 @@ TYPES = words_param("types", "Only these types, or groups such as `call.*`; sepa
 RESOURCE = text_param("resource", "Only entries about this thing, by its id.")
 
 EVENT_TYPES: dict[str, str] = {
+    "agent.devices": "An agent's page said how its microphone, speaker and network are",
     "call.created": "A call began",
     "call.ringing": "The far side rings",
     "call.answered": "A leg was answered",

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,9 @@ def find_build(wanted: Path | None = None) -> Path | None:
 class Pages:
     """The files of a build, and which of them answers a path."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self._files = dict(_read(folder)) if folder is not None else {}
+    def __init__(self, folder: Path | None, connect: Sequence[str] = ()) -> None:
+        """``connect``: where pages may connect to beside us (origins of ``connect-src``)."""
+        self._files = dict(_read(folder, connect)) if folder is not None else {}
 
     def __bool__(self) -> bool:
         return bool(self._files)
@@ -125,7 +126,7 @@ def _best(file: File, accepted: str) -> tuple[bytes, str]:
     return file.body, ""
 
 
-def _read(folder: Path) -> Iterator[tuple[str, File]]:
+def _read(folder: Path, connect: Sequence[str]) -> Iterator[tuple[str, File]]:
     suffixes = tuple(suffix for _, suffix in _ENCODINGS)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -150,12 +151,12 @@ def _read(folder: Path) -> Iterator[tuple[str, File]]:
                 encoded,
                 frame_policy(FRAMES[name])
                 if name in FRAMES
-                else policy_of(body if name.endswith(".html") else b""),
+                else policy_of(body if name.endswith(".html") else b"", connect),
             ),
         )
 
 
-def policy_of(page: bytes) -> bytes:
+def policy_of(page: bytes, connect: Sequence[str] = ()) -> bytes:
     """The content security policy of a page: nothing from elsewhere, and of inline scripts only its own, by hash.
 
     Style attributes are allowed: the build's templates have some, and they can load nothing.
@@ -166,10 +167,11 @@ def policy_of(page: bytes) -> bytes:
         hashes[kind].append(f"'sha256-{digest}'")
     scripts = " ".join(["'self'", *hashes[b"script"]])
     styles = " ".join(["'self'", *hashes[b"style"]])
+    connects = " ".join(["'self'", *connect])
     return (
         f"default-src 'none'; script-src {scripts}; style-src {styles}; "
         "style-src-attr 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self'; media-src 'self' blob:; connect-src 'self'; "
+        f"img-src 'self' data: blob:; font-src 'self'; media-src 'self' blob:; connect-src {connects}; "
         "manifest-src 'self'; worker-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ).encode()
 

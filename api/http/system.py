@@ -13,6 +13,7 @@ from api.http.operation import PUBLIC, Group, Path
 from api.http.orders import visible
 from api.http.problem_codes import CODES, OTHERS
 from api.http.query import Filter, bool_param, int_param
+from api.http.signaling import signaling_metrics
 from api.http.version import API_VERSION, VERSION
 from core.errors import NotFound
 from core.storage import incidents as incident_store
@@ -158,6 +159,8 @@ async def list_incidents(ask: Ask[None]) -> Answer:
 async def get_metrics(ask: Ask[None]) -> Answer:
     services = ask.services
     more = await outgoing_metrics(services) if ask.actor.operator else []
+    if ask.actor.operator:
+        more += await signaling_metrics(services.bus)
     text = await services.metrics.render(services, lambda tenant_id: visible(ask, tenant_id), more)
     return Answer(200, text, media=b"text/plain; version=0.0.4; charset=utf-8")
 

@@ -36,6 +36,7 @@ from api.http.recordings import recordings
 from api.http.roles import roles
 from api.http.routing import routing
 from api.http.sending import sending
+from api.http.signaling import signaling
 from api.http.stream import stream
 from api.http.system import system
 from api.http.tenants import tenants
@@ -45,6 +46,7 @@ from api.http.webhooks import webhooks
 
 GROUPS: tuple[Group, ...] = (
     auth,
+    signaling,
     own_profile,
     users,
     roles,

@@ -12,7 +12,7 @@ from core.access.actors import Actor, Remembered, require
 from core.access.passwords import Passwords, WrongPassword, check_strength
 from core.access.roles import OPERATOR, total
 from core.access.throttle import Throttle
-from core.access.tokens import ACCESS_S, REALTIME_S, REFRESH_S, Claims, Keyring, RefreshToken
+from core.access.tokens import ACCESS_S, REALTIME_S, REFRESH_S, SIGNALING_S, Claims, Keyring, RefreshToken
 from core.bus import Bus
 from core.clock import monotonic, now_us
 from core.errors import NotAuthenticated, Unavailable
@@ -272,6 +272,17 @@ class Access:
             tenant_id=actor.tenant_id,
             session_id=actor.session_id,
             seconds=REALTIME_S,
+            acts_in=tenant_id,
+        )
+
+    def signaling_token(self, actor: Actor, tenant_id: str) -> str:
+        """A token for connecting an agent's browser to a controller within the next minute."""
+        return self.keyring.sign(
+            "signaling",
+            subject=actor.id,
+            tenant_id=actor.tenant_id,
+            session_id=actor.session_id,
+            seconds=SIGNALING_S,
             acts_in=tenant_id,
         )
 

@@ -35,7 +35,7 @@ async def serve_signaling(
     listeners = await trio.open_tcp_listeners(address[1], host=address[0])
     host, port = listeners[0].socket.getsockname()[:2]
     shown_host = f"[{host}]" if ":" in host else host
-    url = settings.signaling_url or f"ws://{shown_host}:{port}{PATH}"
+    url = settings.signaling_url.partition(" ")[0] or f"ws://{shown_host}:{port}{PATH}"
     ended = trio.Event()
     async with trio.open_nursery() as outer:
         await outer.start(_serve, parts, settings.secret, listeners, url, ended)
