@@ -6,6 +6,7 @@ parts live as long as the lifespan does.
 
 import asyncio
 import contextlib
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -43,6 +44,9 @@ __all__ = ["Application", "create_app", "serve", "server_of"]
 
 LOG = get_logger("api")
 
+_INBOUND = re.compile(r"/v1/channels/([^/]+)/inbound")
+_DELIVERED = {"POST": "receive_webhook", "GET": "prove_webhook"}
+"""The operations there, by method (`api.http.inbound`)."""
 START_S = 3.0
 """How long a start waits for the database before it listens without."""
 
@@ -86,9 +90,21 @@ class Application:
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         if self.services is not None or scope["type"] == "lifespan":
-            await self.litestar(scope, receive, send)
+            endpoint = self._busiest(scope)
+            await (self.litestar if endpoint is None else endpoint)(scope, receive, send)
         else:
             await answer_for_now(scope, send, self._waits_for)
+
+    def _busiest(self, scope: Any) -> Endpoint | None:
+        """Where providers deliver, without Litestar's routing: it costs a quarter of what one message does."""
+        if scope["type"] != "http" or not scope["path"].endswith("/inbound"):
+            return None
+        found = _INBOUND.fullmatch(scope["path"])
+        name = _DELIVERED.get(scope["method"])
+        if found is None or name is None:
+            return None
+        scope["path_params"] = {"channel_id": found[1]}
+        return self._endpoints[name]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
