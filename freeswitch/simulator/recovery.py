@@ -62,7 +62,8 @@ def remember(switch: Switch, talk: Span = STILL_TALKING) -> list[Row]:
     for channel in switch.channels.values():
         if not channel.answered or channel.down or channel.profile is None:
             continue
-        if not channel.name.startswith("sofia/"):
+        if not channel.name.startswith("sofia/") or channel.leg is not None:
+            # (the inside profile has track-calls=false: no other switch can renew a browser's leg)
             continue
         kept = {name: value for name, value in channel.variables.items() if name not in _LOST}
         rows.append(

@@ -102,6 +102,10 @@ class Dialog:
             return  # there was no contact to be reached at
         self.line.send(data)
 
+    def lose(self) -> None:
+        """Forget it without a word."""
+        self._server.forget(self)
+
     # What comes within it; called by the line.
 
     def asked(self, line: "Line", asked: Request) -> "list[Event]":

@@ -131,6 +131,12 @@ class SipLeg:
             self._unacknowledged.cancel()
             self._unacknowledged = None
 
+    def lose(self) -> None:
+        """The machine is gone: nothing is said."""
+        self.acknowledged()
+        self.dialog.lose()
+        self._release(self.port)
+
     def hang_up(self, cause: str) -> None:
         """BYE or a refusal, unless the other side has ended the leg."""
         self.acknowledged()

@@ -4,7 +4,8 @@ import array
 import wave
 from pathlib import Path
 
-from tests.simulator.browser import loudness
+from tests.simulator.browser import loudness, tone
+from tests.simulator.frames import get
 from tests.simulator.inside import Inside
 
 
@@ -82,6 +83,26 @@ def test_what_is_played_to_a_leg_is_heard_by_it_alone() -> None:
     _api(inside, "uuid_break a all")
     heard = inside.talk(1, a=500, b=800)
     assert _pitches(heard["a"], 700, 800) == {800} and _pitches(heard["b"], 500) == {500}
+
+
+def test_a_sound_file_is_found_by_its_relative_name(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "prompt.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(tone(300, 32_000).tobytes())  # (twice the pitch at twice the rate)
+    inside = Inside(sounds_dir=str(tmp_path))
+    inside.leg("a")
+    inside.bench.connect(subscribe="plain PLAYBACK_START PLAYBACK_STOP")
+    inside.bench.peers[0].api("uuid_broadcast a prompt.wav aleg")
+    assert _pitches(inside.talk(1, a=500)["a"], 600, 300) == {600}
+    inside.bench.run(2)
+    started, stopped = inside.bench.peers[0].events()
+    assert get(started, "Playback-File-Path") == "prompt.wav"
+    assert get(stopped, "Playback-Status") == "done"
+    assert inside.bench.peers[0].api("uuid_broadcast a absent.wav aleg").startswith("+OK")
+    inside.bench.run(1)
+    assert inside.bench.peers[0].events() == []
 
 
 def test_a_caller_on_hold_hears_music_and_comes_back() -> None:

@@ -245,15 +245,23 @@ async def test_shutting_down_elegantly_waits_for_the_last_call() -> None:
         await simulator.stopped.wait()
 
 
-def test_started_as_a_process_it_prints_one_line_of_json_with_its_port() -> None:
+def test_started_as_a_process_it_prints_one_line_of_json_with_its_ports() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "freeswitch.simulator", "--port", "0"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "freeswitch.simulator", "--port", "0", "--sip-port", "0", "--silent"],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         with socket.create_connection((ready["host"], ready["port"]), timeout=5) as sock:
             assert sock.recv(100) == b"Content-Type: auth/request\n\n"
+        with socket.create_connection((ready["host"], ready["sip_port"]), timeout=5) as sock:
+            sock.sendall(
+                b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\n"
+                b"To: <sip:x@127.0.0.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            )
+            assert sock.recv(1000).startswith(b"SIP/2.0 200 OK\r\n")
     finally:
         process.terminate()
         process.wait(timeout=10)

@@ -208,6 +208,17 @@ def test_a_switch_that_comes_back_knows_no_leg_of_before() -> None:
     assert len(inside.media.released) == 1
 
 
+def test_a_standby_switch_does_not_take_browsers_over() -> None:
+    inside = Inside()
+    inside.leg("leg")
+    peer = inside.bench.connect()
+    assert peer.api("sim recoverable") == "+OK 0 legs\n"
+    assert not inside.bench.switch.channels and len(inside.media.released) == 1
+    assert inside.exchange() == [], "nothing is said"
+    inside.phone.bye("leg", now=inside.bench.now)
+    assert inside.exchange() == [Ended("leg", by_switch=False)]
+
+
 def test_what_is_no_sip_ends_the_connection() -> None:
     inside = Inside()
     with pytest.raises(SipError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from tests.simulator.browser import loudness, tone
+from tests.simulator.browser import loudness
 from tests.simulator.house import house
 from tests.simulator.inside import OFFER
 
@@ -125,38 +125,3 @@ def test_without_a_sip_port_nothing_of_the_sound_is_imported() -> None:
     program = "import sys, freeswitch.simulator.server; print({'aiortc', 'aioice', 'av'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
-
-
-async def test_what_is_played_comes_before_the_bridge_and_a_file_sounds_as_it_is(tmp_path: Path) -> None:
-    prompt = tmp_path / "prompt.wav"
-    with wave.open(str(prompt), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(16_000)
-        # (twice the pitch at half the rate)
-        sound.writeframes(tone(300, 16_000 * 4).tobytes())
-    async with house(sounds_dir=str(tmp_path)) as at:
-        (one, first), (_, second) = await at.leg(500), await at.leg(800)
-        at.api(f"uuid_bridge {first} {second}")
-        await one.wait_for(800)
-        at.api(f"uuid_broadcast {first} prompt.wav aleg")
-        await one.wait_for(600, without=(800,))
-        at.api(f"uuid_break {first}")
-        await one.wait_for(800, without=(600,))
-
-
-async def test_a_supervisor_listens_whispers_and_joins() -> None:
-    async with house() as at:
-        agent, leg = await at.leg(500)
-        caller, other = await at.leg(800)
-        boss, watching = await at.leg(650)
-        at.api(f"uuid_bridge {leg} {other}")
-        await agent.wait_for(800)
-        at.api(f"uuid_transfer {watching} eavesdrop:{leg} inline")
-        await boss.wait_for(500, 800)
-        await agent.wait_for(800, without=(650,))
-        at.api(f"uuid_recv_dtmf {watching} 2")
-        await agent.wait_for(800, 650)
-        await caller.wait_for(500, without=(650,))
-        at.api(f"uuid_recv_dtmf {watching} 3")
-        await caller.wait_for(500, 650)

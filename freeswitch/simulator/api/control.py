@@ -229,9 +229,12 @@ def _recoverable(call: Call, words: list[str]) -> str:
     """Write the live legs down and drop them without an event, as if another switch had died with them."""
     switch = call.switch
     rows = recovery.remember(switch)
-    for row in rows:
-        channel = switch.channels.pop(row.uuid)
+    browsers = [channel.uuid for channel in switch.channels.values() if channel.leg is not None]
+    for uuid in (*(row.uuid for row in rows), *browsers):
+        channel = switch.channels.pop(uuid)
         channel.stopping = True
+        if channel.leg is not None:
+            channel.leg.lose()
         channel.state = 12
         for recording in channel.recordings.values():
             recording.close()
