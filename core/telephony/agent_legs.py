@@ -7,8 +7,10 @@ everybody sees. Everything else about such a leg is what it is about any leg (`c
 
 import re
 import uuid
+from collections.abc import Mapping
 
 import trio
+from msgspec.structs import replace
 
 from core.errors import Conflict, IrisxError, NotFound, RequestError
 from core.logs import get_logger
@@ -41,6 +43,8 @@ async def agent_call(desk: Desk, order: Order) -> Result:
     listen to (``mode``: listen, whisper, barge); with none of them it is parked. Returns with the switch's answer.
     """
     phone = _phone(desk)
+    # (what is not meant may be said with an empty text)
+    order = replace(order, args={name: value for name, value in order.args.items() if value != ""})
     agent = _matching(_AGENT, order.args.get("agent"), "agent")
     leg = _new_leg(desk, order.args.get("leg"))
     sdp = _offer(order)
@@ -54,11 +58,13 @@ async def agent_call(desk: Desk, order: Order) -> Result:
     customer = _to_join(desk, order)
     watched = _to_hear(desk, order)
     dialled = ""
+    shown: dict[str, str] = {}
     if customer is not None:
         headers["X-Irisx-call"] = customer[0].id
     elif order.args.get("to"):
         desk.refuse_new_calls()
         dialled = values.dial_string(order.args.get("to"), desk.dial_template)
+        shown = caller_id(desk, order)
         headers["X-Irisx-dialled"] = str(order.args["to"])
     with desk.watches.on(leg) as watch, desk.calling(leg):
         answer = await phone.call(order.tenant_id, leg, sdp, agent=agent, caller=caller, headers=headers)
@@ -80,7 +86,7 @@ async def agent_call(desk: Desk, order: Order) -> Result:
     if customer is not None:
         desk.background(_join, desk, customer[1].uuid, leg)
     elif dialled:
-        desk.background(_dial, desk, order, leg, dialled)
+        desk.background(_dial, desk, order, leg, dialled, shown)
     elif watched is not None:
         desk.background(_listen, desk, order, leg, watched)
     return {"leg": leg, "call_id": call.id, "sdp": answer}
@@ -125,7 +131,7 @@ async def _join(desk: Desk, customer: str, agent: str) -> None:
         await let_go(desk, agent)
 
 
-async def _dial(desk: Desk, order: Order, leg: str, target: str) -> None:
+async def _dial(desk: Desk, order: Order, leg: str, target: str, shown: Mapping[str, str]) -> None:
     """The switch does it alone from here on: the agent hears the far end ring, and both end together."""
     call = desk.board.call_of(leg)
     variables = {
@@ -133,7 +139,7 @@ async def _dial(desk: Desk, order: Order, leg: str, target: str) -> None:
         "irisx_tenant": order.tenant_id,
         "irisx_call": call.id if call else "",
         "originate_timeout": str(ring_s(order)),
-        **caller_id(desk, order),
+        **shown,
     }
     await _run(desk, leg, "bridge", arguments.assignments(variables) + target, hangup_after_bridge="true")
 

@@ -18,7 +18,7 @@ from core.calls import Ledger, Superseded
 from core.clock import monotonic, now_us
 from core.cluster.lease import Lease
 from core.config import inside_of
-from core.errors import Conflict, PeerError
+from core.errors import Conflict, IrisxError, PeerError
 from core.logs import get_logger
 from core.model.records import Call, Change, Leg
 from core.model.switchboard import Switchboard
@@ -142,7 +142,7 @@ class Owner:
         async def guarded() -> None:
             try:
                 await fn(*args)
-            except (EslError, PeerError, Conflict) as exc:
+            except (EslError, IrisxError) as exc:
                 LOG.warning("a later step failed", node=self.node.id, step=fn.__name__, error=str(exc))
 
         if self._nursery is not None:
