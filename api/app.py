@@ -96,7 +96,7 @@ class Application:
             await answer_for_now(scope, send, self._waits_for)
 
     def _busiest(self, scope: Any) -> Endpoint | None:
-        """Where providers deliver, without Litestar's routing: it costs a quarter of what one message does."""
+        """Where providers deliver, past Litestar's routing: the one address whose requests come by the thousand."""
         if scope["type"] != "http" or not scope["path"].endswith("/inbound"):
             return None
         found = _INBOUND.fullmatch(scope["path"])
