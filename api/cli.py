@@ -13,6 +13,7 @@ from api.commands import (
     events,
     login,
     nodes,
+    objects,
     one_call,
     plugins,
     processes,
@@ -53,6 +54,7 @@ app.add_typer(nodes.nodes_app, name="nodes", rich_help_panel=_CARE)
 app.command(rich_help_panel=_CARE)(doctor.doctor)
 app.add_typer(plugins.plugin_app, name="plugin", rich_help_panel=_PLUGINS)
 app.command("fake-provider", rich_help_panel=_PLUGINS)(plugins.fake_provider)
+app.add_typer(objects.storage_app, name="storage", rich_help_panel=_CARE)
 app.command("freeswitch-config", rich_help_panel=_CARE)(switch_config.freeswitch_config)
 app.command(rich_help_panel=_CARE)(storage.migrate)
 app.command("new-password", rich_help_panel=_CARE)(storage.new_password)

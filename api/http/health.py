@@ -14,7 +14,8 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from api.http.ask import Ask
-from api.http.health_outgoing import outgoing_parts
+from api.http.health_outgoing import Part, outgoing_parts
+from api.http.health_recordings import recording_parts
 from api.http.orders import visible
 from api.http.services import Services
 from core.clock import monotonic, now_us
@@ -51,7 +52,18 @@ class Component(Struct):
     """One part of the platform."""
 
     name: str
-    kind: Literal["store", "bus", "api", "controller", "switch", "channel-host", "messages", "webhooks"]
+    kind: Literal[
+        "store",
+        "bus",
+        "api",
+        "controller",
+        "switch",
+        "channel-host",
+        "messages",
+        "webhooks",
+        "recordings",
+        "node-agent",
+    ]
     state: State
     detail: str
     """In words."""
@@ -129,12 +141,16 @@ async def components(services: Services, ask: Ask[Any]) -> list[Component]:
         nodes = await node_store.list_nodes(services.database)
         found += [_switch(node) for node in nodes if visible(ask, node.default_tenant)]
         found += await outgoing(services, ask)
+        found += _of_parts(await recording_parts(services, ask))
     return found
 
 
 async def outgoing(services: Services, ask: Ask[Any]) -> list[Component]:
     """What sends and delivers, and what waits: an operator's without a tenant named are everybody's."""
-    parts = await outgoing_parts(services, ask)
+    return _of_parts(await outgoing_parts(services, ask))
+
+
+def _of_parts(parts: Iterable[Part]) -> list[Component]:
     return [Component(part.name, part.kind, part.said.level, part.said.text, part.id) for part in parts]
 
 

@@ -22,7 +22,7 @@ class Part(Struct, frozen=True):
     """One component."""
 
     name: str
-    kind: Literal["channel-host", "messages", "webhooks"]
+    kind: Literal["channel-host", "messages", "webhooks", "recordings", "node-agent"]
     said: Said
     id: str = ""
 

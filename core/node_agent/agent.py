@@ -30,7 +30,7 @@ from core.node_agent import choosing
 from core.node_agent.choosing import Seen
 from core.node_agent.files import Folder, Sound, listen
 from core.node_agent.prompts import fetch_prompts
-from core.storage import incidents
+from core.storage import incidents, recording_bucket
 from core.storage import recording_work as work
 from core.storage.blobs import Blobs
 from core.storage.database import Database
@@ -42,6 +42,7 @@ LOG = get_logger("node")
 LOOK_S = 1.0
 PRESENCE_S = 1.0
 PROMPTS_S = 10.0
+BUCKET_S = 300.0
 FILES_AT_ONCE = 3
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
@@ -85,6 +86,8 @@ class NodeAgent:
         self.statistics = Statistics()
         self.trouble = ""
         """Why the object store took nothing the last time."""
+        self.lacking: tuple[str, ...] = ()
+        """What the bucket should have and has not (`core.storage.recording_bucket`)."""
         self._db = db
         self._blobs = blobs
         self._folder = folder
@@ -102,13 +105,16 @@ class NodeAgent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; then finish the files under way as far as the process lets us."""
-        looked_for_prompts = 0.0
+        looked_for_prompts = looked_at_bucket = 0.0
         while not stop.is_set():
             try:
                 await self.look()
                 if monotonic() - looked_for_prompts > PROMPTS_S:
                     await fetch_prompts(self._db, self._blobs, self._folder)
                     looked_for_prompts = monotonic()
+                if monotonic() - looked_at_bucket > BUCKET_S:
+                    looked_at_bucket = monotonic()
+                    await self._look_at_bucket()
                 self._store_away = False
             except PeerError as exc:
                 if not self._store_away:
@@ -118,6 +124,15 @@ class NodeAgent:
                 await asyncio.wait_for(stop.wait(), LOOK_S * random.uniform(0.8, 1.2))
         if self._files:
             await asyncio.wait(self._files)
+
+    async def _look_at_bucket(self) -> None:
+        try:
+            found = await asyncio.to_thread(recording_bucket.condition, self._blobs)
+        except PeerError:
+            return  # (the next upload says so)
+        if found.lacking and found.lacking != self.lacking:
+            LOG.warning("the bucket is not fit for recordings: irisx storage prepare", lacking=found.lacking)
+        self.lacking = found.lacking
 
     async def settle(self) -> None:
         """Wait for the files that are under way."""
@@ -302,6 +317,7 @@ async def show_presence(bus: Bus, agent: NodeAgent, name: str, node: str, stop: 
             "node": node,
             "started_us": began,
             "trouble": agent.trouble,
+            "lacking": agent.lacking,
             **msgspec.structs.asdict(agent.statistics),
         }
         await bus.present(name, msgspec.json.encode(said), kind=NODE_AGENTS)

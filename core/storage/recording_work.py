@@ -191,6 +191,33 @@ async def nobody_looked(db: Database, *, before_us: int, now_us: int, limit: int
     return said
 
 
+class Figures(Struct, frozen=True, kw_only=True):
+    """How recordings are. Of the last 24 hours, but for what waits."""
+
+    today: int
+    missing: int
+    waiting: int
+    """Whole, and not in the object store yet."""
+    oldest_s: float
+
+
+async def figures(db: Database, tenant_id: str, *, now_us: int) -> Figures:
+    """A tenant's figures; everybody's for ``*``."""
+    mine = "" if tenant_id == SYSTEM else " and tenant_id = $2"
+    values: list[object] = [now_us - FORGET_US, *([tenant_id] if mine else [])]
+    async with db.reader(tenant_id) as connection:
+        row = await connection.fetchrow(
+            "select (select count(*) from recordings where expected_us >= $1"  # noqa: S608 - our own words
+            f" and state <> 'erased'{mine}) as today,"
+            f" (select count(*) from recordings where state = 'missing' and call_ended_us >= $1{mine}) as missing,"
+            f" count(*) as waiting, coalesce(min(stopped_us), 0) as oldest_us"
+            f" from recordings where state in ('stopped', 'uploading'){mine}",
+            *values,
+        )
+    oldest_s = (now_us - row["oldest_us"]) / 1e6 if row["oldest_us"] else 0.0
+    return Figures(today=row["today"], missing=row["missing"], waiting=row["waiting"], oldest_s=oldest_s)
+
+
 async def missing_since(db: Database, since_us: int) -> int:
     """How many recordings of all tenants are missing of calls that ended since then."""
     async with db.reader(SYSTEM) as connection:

@@ -279,3 +279,23 @@ async def test_a_policy_may_forbid_to_pause(connect: Connect) -> None:
             "PATCH", f"/v1/calls/{call.id}/recordings/{recording_id}", token, {"action": "pause"}
         )
         assert (answer.status_code, answer.json()["code"]) == (409, "pause_not_allowed")
+
+
+async def test_the_status_page_tells_what_is_missing_and_what_waits_too_long(connect: Connect) -> None:
+    async with connect() as api:
+        tenant, token = await office(api)
+
+        async def said() -> list[Any]:
+            found = (await get(api, "/v1/status/components", token)).json()["data"]
+            return [(one["state"], one["detail"]) for one in found if one["kind"] == "recordings"]
+
+        assert await said() == []
+        await recorded(api, tenant, "call_1")
+        assert (await said())[0][0] == "good"
+        async with api.database.tenant(tenant) as connection:
+            await connection.execute("update recordings set state = 'stopped', stopped_us = 1")
+        assert (await said())[0][0] == "attention"
+        async with api.database.tenant(tenant) as connection:
+            await connection.execute("update recordings set state = 'missing', call_ended_us = $1", now_us())
+        ((state, detail),) = await said()
+        assert state == "bad" and detail.startswith("1 is missing.")

@@ -136,6 +136,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/auth/tokens/signaling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get a token for the phone in the browser
+         * @description For people who are agents of the tenant; 409 `no_agent` otherwise, 503 when no controller serves browsers now.
+         *
+         *     For anybody who is signed in.
+         */
+        post: operations["create_signaling_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users/me": {
         parameters: {
             query?: never;
@@ -5362,7 +5384,7 @@ export interface components {
         Component: {
             name: string;
             /** @enum {unknown} */
-            kind: "api" | "bus" | "channel-host" | "controller" | "messages" | "store" | "switch" | "webhooks";
+            kind: "api" | "bus" | "channel-host" | "controller" | "messages" | "node-agent" | "recordings" | "store" | "switch" | "webhooks";
             /** @enum {unknown} */
             state: "attention" | "bad" | "good";
             detail: string;
@@ -5861,6 +5883,17 @@ export interface components {
         Hold: {
             /** @default  */
             reason: string;
+        };
+        /**
+         * IceServer
+         * @description As ``RTCPeerConnection`` takes it.
+         */
+        IceServer: {
+            urls: string[];
+            /** @default  */
+            username: string;
+            /** @default  */
+            credential: string;
         };
         /**
          * Identity
@@ -7325,6 +7358,16 @@ export interface components {
             data: components["schemas"]["Session"][];
         };
         /**
+         * SignalingToken
+         * @description How an agent's browser connects: use it at once.
+         */
+        SignalingToken: {
+            token: string;
+            expires_at: string;
+            urls: string[];
+            ice_servers: components["schemas"]["IceServer"][];
+        };
+        /**
          * Simulated
          * @description What would be done now; nothing is sent, and nothing is tried out.
          */
@@ -8309,6 +8352,45 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    create_signaling_token: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Get a token for the phone in the browser */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignalingToken"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
             504: components["responses"]["Problem504"];
