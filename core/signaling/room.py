@@ -20,7 +20,7 @@ from core.storage.database import Database
 
 LOG = get_logger("signaling")
 
-AGENT_ENTRIES = frozenset({"agent.online", "agent.offline", "agent.state_changed"})
+AGENT_ENTRIES = frozenset({"agent.online", "agent.offline", "agent.state_changed", "agent.updated"})
 _AN_AGENT = b'"agent":"agt_'
 
 
