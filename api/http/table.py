@@ -1,5 +1,7 @@
 """All endpoints: what the application serves and the documents describe. A new resource is added here."""
 
+from api.http.agents import agents
+from api.http.analytics import analytics
 from api.http.api_keys import api_keys
 from api.http.attachments import attachments
 from api.http.auth import auth
@@ -20,6 +22,7 @@ from api.http.conversation_actions import conversation_actions
 from api.http.conversation_groups import conversation_groups
 from api.http.conversation_search import conversation_search
 from api.http.conversations import conversations
+from api.http.endpoints import endpoints
 from api.http.events import events
 from api.http.inbound import inbound
 from api.http.labels import labels
@@ -30,14 +33,18 @@ from api.http.nodes import nodes
 from api.http.operation import Group, Operation
 from api.http.own_profile import own_profile
 from api.http.plugins import plugins
+from api.http.queue_lists import dispositions, inbound_routes, skills
+from api.http.queues import queues
 from api.http.rate_decks import rate_decks
 from api.http.recording_policies import recording_policies
 from api.http.recordings import recordings
+from api.http.reservations import reservations
 from api.http.roles import roles
 from api.http.routing import routing
 from api.http.sending import sending
 from api.http.signaling import signaling
 from api.http.stream import stream
+from api.http.switch_directory import switch_directory
 from api.http.system import system
 from api.http.tenants import tenants
 from api.http.users import users
@@ -54,6 +61,8 @@ GROUPS: tuple[Group, ...] = (
     tenants,
     nodes,
     node_actions,
+    switch_directory,
+    endpoints,
     calls,
     call_actions,
     call_sounds,
@@ -62,6 +71,13 @@ GROUPS: tuple[Group, ...] = (
     recordings,
     recording_policies,
     media,
+    queues,
+    agents,
+    skills,
+    dispositions,
+    inbound_routes,
+    reservations,
+    analytics,
     channels,
     plugins,
     inbound,

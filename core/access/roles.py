@@ -9,6 +9,10 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 PERMISSIONS: dict[str, str] = {
+    "agents:read": "See agents: states, skills, queues, what they are offered",
+    "agents:write": "Create, change, import and delete agents and skills, and act for them",
+    "agents:work": "Take work oneself: be ready, accept, decline and finish",
+    "analytics:read": "See the numbers of queues and agents",
     "api-keys:read": "See API keys (never their secrets)",
     "api-keys:write": "Create, change, rotate and delete API keys",
     "calls:read": "See live and finished calls with their legs and timelines",
@@ -31,6 +35,8 @@ PERMISSIONS: dict[str, str] = {
     "content:write": "Write templates, canned replies and macros",
     "automation:read": "See rules, what they did, service levels and schedules",
     "automation:write": "Change rules, service levels and schedules",
+    "endpoints:read": "See telephones and where they are registered (never their passwords)",
+    "endpoints:write": "Create, change and remove telephones, and give them new passwords",
     "events:read": "Read the numbered log and follow the live stream",
     "media:read": "See and hear prompts",
     "media:write": "Upload, change and remove prompts",
@@ -40,6 +46,8 @@ PERMISSIONS: dict[str, str] = {
     "recordings:read": "See which recordings there are, which are missing, and the policies",
     "recordings:play": "Hear recordings",
     "recordings:write": "Change recording policies, hold and erase recordings, see who played them",
+    "queues:read": "See queues, who waits in them and why, dispositions and inbound routes",
+    "queues:write": "Create, change and delete queues, dispositions and inbound routes, move who waits",
     "roles:read": "See roles",
     "roles:write": "Create, change and delete roles",
     "routing:read": "See rates, routing decisions and breakers, and try a number",
@@ -82,6 +90,12 @@ BUILT_IN: dict[str, Role] = {
             "Sees and controls all calls and conferences of the tenant",
             frozenset(
                 {
+                    "agents:read",
+                    "agents:write",
+                    "agents:work",
+                    "analytics:read",
+                    "queues:read",
+                    "queues:write",
                     "calls:read",
                     "calls:write",
                     "calls:control",
@@ -111,6 +125,9 @@ BUILT_IN: dict[str, Role] = {
             "Places, sees and controls calls, and answers conversations",
             frozenset(
                 {
+                    "agents:read",
+                    "agents:work",
+                    "queues:read",
                     "calls:read",
                     "calls:write",
                     "calls:control",

@@ -27,7 +27,7 @@ from core.storage.queue_rows import (
 
 READ = 5_000
 """Entries of the log that are read at once."""
-TYPES = ("agent.", "reservation.", "queue.", "content.")
+TYPES = ("agent.", "reservation.", "queue.", "queue_settings.", "content.")
 
 
 class Loaded(Struct):
@@ -133,7 +133,7 @@ def apply(board: Board, told: Sequence[tuple[str, str, str]]) -> bool:
             anew = anew or resource.startswith("sch_")
         elif kind.startswith("content."):
             continue
-        elif resource.startswith("que_"):
+        elif resource.startswith("que_") or kind in ("queue_settings.changed", "agent.deleted"):
             anew = True
         else:
             anew = _apply(board, resource, body) or anew

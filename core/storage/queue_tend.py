@@ -5,6 +5,7 @@ Every function is one transaction that looks at the database's clock, so it may 
 
 from collections.abc import Sequence
 
+from core.errors import Conflict, NotFound
 from core.model.queueing_numbers import Counted
 from core.model.queueing_records import QueueEntry
 from core.storage import queue_intervals
@@ -133,3 +134,25 @@ async def _waiting(connection: Connection, tenant_id: str, entry_id: str) -> Que
         entry_id,
     )
     return None if row is None else entry_of(row)
+
+
+async def move(db: Database, tenant_id: str, queue_id: str, entry_id: str, to: str) -> QueueEntry:
+    """Somebody has one entry wait in another queue. Raises `NotFound`, and `Conflict` for who does not wait."""
+    async with db.reader(tenant_id) as connection:
+        state = await connection.fetchval(
+            "select state from queue_entries where tenant_id = $1 and id = $2 and queue_id = $3",
+            tenant_id,
+            entry_id,
+            queue_id,
+        )
+    if state is None:
+        raise NotFound(f"there is no entry {entry_id} in this queue", code="no_such_entry")
+    if not await move_on(db, tenant_id, [(entry_id, to)]) and to != queue_id:
+        raise Conflict("nobody waits there any more: it is offered to somebody, or over", code="not_waiting")
+    async with db.reader(tenant_id) as connection:
+        row = await connection.fetchrow(
+            f"select {ENTRY} from queue_entries where tenant_id = $1 and id = $2",  # noqa: S608
+            tenant_id,
+            entry_id,
+        )
+    return entry_of(row)

@@ -926,6 +926,156 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes/{node_id}/directory-access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a switch asks for its telephones
+         * @description The same each time, as long as the installation's secret is.
+         *
+         *     Needs the permission `nodes:write`.
+         */
+        get: operations["get_directory_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{node_id}/directory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look a telephone up
+         * @description For switches, in their own words: a form with `section`, `user` and `domain`; the answer is XML.
+         *
+         *     Needs no credential.
+         */
+        post: operations["look_up_telephone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List telephones, newest first
+         * @description Where they are registered is asked for apart: only the switches know.
+         *
+         *     Needs the permission `endpoints:read`.
+         */
+        get: operations["list_endpoints"];
+        put?: never;
+        /**
+         * Add a telephone
+         * @description It can register at once. Its password is in this answer alone.
+         *
+         *     Needs the permission `endpoints:write`.
+         */
+        post: operations["create_endpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/endpoints/{endpoint_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One telephone
+         * @description Without its password, which nobody knows.
+         *
+         *     Needs the permission `endpoints:read`.
+         */
+        get: operations["get_endpoint"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a telephone
+         * @description Its user name is never given to another one.
+         *
+         *     Needs the permission `endpoints:write`.
+         */
+        delete: operations["delete_endpoint"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a telephone
+         * @description Disabled, it cannot register or call any more; the call that it is in goes on.
+         *
+         *     Needs the permission `endpoints:write`.
+         */
+        patch: operations["update_endpoint"];
+        trace?: never;
+    };
+    "/v1/endpoints/{endpoint_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a telephone a new password
+         * @description The old one is refused from the next registration on; a switch that is out of reach now remembers it for a minute.
+         *
+         *     Needs the permission `endpoints:write`.
+         */
+        post: operations["rotate_endpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/registrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which telephones are registered where
+         * @description Asked of every switch at this moment. Switches that do not answer in time are counted.
+         *
+         *     Needs the permission `endpoints:read`.
+         */
+        get: operations["list_registrations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/calls": {
         parameters: {
             query?: never;
@@ -1832,6 +1982,746 @@ export interface paths {
          *     Needs the permission `media:read`.
          */
         get: operations["get_media_content"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List queues, newest first
+         * @description A tenant has some dozens.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["list_queues"];
+        put?: never;
+        /**
+         * Create a queue
+         * @description Nobody works there yet, and no number leads there.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        post: operations["create_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What holds for all queues
+         * @description What each kind of work takes of an agent, and the reasons for pauses.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["get_queue_settings"];
+        /**
+         * Change what holds for all queues
+         * @description As a whole. What somebody has already is not taken away.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        put: operations["put_queue_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queues/{queue_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One queue
+         * @description With all of its settings.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["get_queue"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a queue
+         * @description 409 `in_use` while somebody waits there or a number leads there. Its numbers stay.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        delete: operations["delete_queue"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a queue
+         * @description Holds at once, also for those who wait.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        patch: operations["update_queue"];
+        trace?: never;
+    };
+    "/v1/queues/{queue_id}/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A queue at this moment
+         * @description Who waits, where they stand, how long it will probably take, and why they wait.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["get_queue_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queues/{queue_id}/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who waits or waited in a queue, newest first
+         * @description Each with its outcome.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["list_queue_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queues/{queue_id}/entries/{entry_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Have somebody wait in another queue
+         * @description 409 `not_waiting` for who is offered to somebody just now, or gone.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        patch: operations["move_queue_entry"];
+        trace?: never;
+    };
+    "/v1/queues/{queue_id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who works in a queue
+         * @description In the order in which they are asked: by tier, then by id.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["list_queue_members"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queues/{queue_id}/members/{agent_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Have an agent work in a queue
+         * @description Again with another tier changes it.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        put: operations["put_queue_member"];
+        post?: never;
+        /**
+         * Have an agent work in a queue no more
+         * @description What they have from it goes on.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        delete: operations["remove_queue_member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List agents, newest first
+         * @description With what each is at just now.
+         *
+         *     Needs the permission `agents:read`.
+         */
+        get: operations["list_agents"];
+        put?: never;
+        /**
+         * Make an agent
+         * @description Person, role, skills, queues in one request. A new person needs `users:write`, and gets a password that is told once.
+         *
+         *     Needs the permission `agents:write`.
+         */
+        post: operations["create_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make many agents from a file
+         * @description Each row by itself: those that cannot be are told with their reasons, and the others are made.
+         *
+         *     Needs the permission `agents:write`.
+         */
+        post: operations["import_agents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The agent that one is
+         * @description 404 `no_agent` for somebody who is none.
+         *
+         *     Needs the permission `agents:work`.
+         */
+        get: operations["get_own_agent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/{agent_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One agent
+         * @description With what they are at just now.
+         *
+         *     Needs the permission `agents:read`.
+         */
+        get: operations["get_agent"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove an agent
+         * @description They can still sign in. 409 while they have a call or a number leads to them.
+         *
+         *     Needs the permission `agents:write`.
+         */
+        delete: operations["delete_agent"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an agent
+         * @description What is under way goes on; what is offered next follows the change.
+         *
+         *     Needs the permission `agents:write`.
+         */
+        patch: operations["update_agent"];
+        trace?: never;
+    };
+    "/v1/agents/{agent_id}/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set an agent's state
+         * @description Others' states need `agents:write`. Calls are offered only while a page is connected; conversations to whoever is ready.
+         *
+         *     Needs the permission `agents:work`.
+         */
+        put: operations["set_agent_state"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/{agent_id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The states that an agent chose, newest first
+         * @description Each with its reason, and who set it.
+         *
+         *     Needs the permission `agents:read`.
+         */
+        get: operations["list_agent_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/skills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List skills, newest first
+         * @description What agents have in levels from 1 to 5, and queues need.
+         *
+         *     Needs the permission `agents:read`.
+         */
+        get: operations["list_skills"];
+        put?: never;
+        /**
+         * Create a skill
+         * @description 409 `name_taken` when there is one like it.
+         *
+         *     Needs the permission `agents:write`.
+         */
+        post: operations["create_skill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/skills/{skill_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One skill
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `agents:read`.
+         */
+        get: operations["get_skill"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a skill
+         * @description 409 `in_use` while something needs it.
+         *
+         *     Needs the permission `agents:write`.
+         */
+        delete: operations["delete_skill"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a skill
+         * @description What is not given stays.
+         *
+         *     Needs the permission `agents:write`.
+         */
+        patch: operations["update_skill"];
+        trace?: never;
+    };
+    "/v1/dispositions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List dispositions, newest first
+         * @description What agents choose from when they write down what a talk came to.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["list_dispositions"];
+        put?: never;
+        /**
+         * Create a disposition
+         * @description 409 `name_taken` when there is one like it.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        post: operations["create_disposition"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dispositions/{disposition_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One disposition
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["get_disposition"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a disposition
+         * @description 409 `in_use` while something needs it.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        delete: operations["delete_disposition"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a disposition
+         * @description What is not given stays.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        patch: operations["update_disposition"];
+        trace?: never;
+    };
+    "/v1/inbound-routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List inbound routes, newest first
+         * @description A number's own route comes first, else that of its longest beginning. A number without any is nobody's.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["list_inbound_routes"];
+        put?: never;
+        /**
+         * Create an inbound route
+         * @description 409 `name_taken` when there is one like it.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        post: operations["create_inbound_route"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/inbound-routes/{inbound_route_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One inbound route
+         * @description With its version, which a change may name.
+         *
+         *     Needs the permission `queues:read`.
+         */
+        get: operations["get_inbound_route"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete an inbound route
+         * @description 409 `in_use` while something needs it.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        delete: operations["delete_inbound_route"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an inbound route
+         * @description What is not given stays.
+         *
+         *     Needs the permission `queues:write`.
+         */
+        patch: operations["update_inbound_route"];
+        trace?: never;
+    };
+    "/v1/reservations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List reservations, newest first
+         * @description `agent_id[eq]=agt_…` finds an agent's.
+         *
+         *     Needs the permission `agents:read`.
+         */
+        get: operations["list_reservations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reservations/{reservation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One reservation
+         * @description With what became of it.
+         *
+         *     Needs the permission `agents:read`.
+         */
+        get: operations["get_reservation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reservations/{reservation_id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept a conversation
+         * @description It is the agent's then. 409 `offer_gone` when it is not offered any more, `needs_phone` for a call: that takes a connected page, whose telephone is joined with the caller.
+         *
+         *     Needs the permission `agents:work`.
+         */
+        post: operations["accept_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reservations/{reservation_id}/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decline an offer
+         * @description Somebody else is asked. 409 `offer_gone` when it is not offered any more.
+         *
+         *     Needs the permission `agents:work`.
+         */
+        post: operations["decline_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reservations/{reservation_id}/wrapup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the wrap-up
+         * @description The agent is free; of a conversation: it is theirs no more. 409 `not_in_wrap_up` while they talk or when it is done.
+         *
+         *     Needs the permission `agents:work`.
+         */
+        post: operations["finish_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reservations/{reservation_id}/extend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take more time for the wrap-up
+         * @description An hour from now at most.
+         *
+         *     Needs the permission `agents:work`.
+         */
+        post: operations["extend_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analytics/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All queues at this moment
+         * @description Who waits in one of them is at `/v1/queues/{queue_id}/live`.
+         *
+         *     Needs the permission `analytics:read`.
+         */
+        get: operations["get_queues_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analytics/queues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What queues did
+         * @description `answered_and_lost`: answered within T of all who were answered or hung up after more than the short time; `offered`: of all who came; `answered`: of all who were answered; `lost_in_time`: who hung up within T counts as served.
+         *
+         *     Needs the permission `analytics:read`.
+         */
+        get: operations["get_queue_numbers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analytics/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What agents did
+         * @description States are cut at the ends of the range; work counts where it was offered.
+         *
+         *     Needs the permission `analytics:read`.
+         */
+        get: operations["get_agent_numbers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4966,6 +5856,131 @@ export interface components {
         AddLabels: {
             labels: string[];
         };
+        /**
+         * Agent
+         * @description Somebody who takes work.
+         */
+        Agent: {
+            id: string;
+            tenant_id: string;
+            user_id: string;
+            name: string;
+            /** @default  */
+            extension: string;
+            /**
+             * @default offline
+             * @enum {unknown}
+             */
+            state: "not_ready" | "offline" | "ready";
+            /** @default  */
+            reason: string;
+            /** @default 0 */
+            since_us: number;
+            /** @default  */
+            activity: string;
+            /** @default {} */
+            skills: {
+                [key: string]: number;
+            };
+            /**
+             * @default {
+             *       "attention": 1,
+             *       "audio": 1,
+             *       "slots": 4
+             *     }
+             */
+            capacity: components["schemas"]["Load"];
+            /** @default [] */
+            queues: string[];
+            /** @default  */
+            session: string;
+            /** @default 0 */
+            idle_since_us: number;
+            /** @default 0 */
+            offered_us: number;
+            /** @default 1 */
+            version: number;
+            /** @default 0 */
+            created_us: number;
+            /** @default 0 */
+            updated_us: number;
+        };
+        /** AgentChange */
+        AgentChange: {
+            name?: string;
+            /** @description Digits by which colleagues dial. */
+            extension?: string;
+            skills?: {
+                [key: string]: number;
+            };
+            queues?: {
+                [key: string]: number;
+            };
+            capacity?: components["schemas"]["Load"];
+        };
+        /**
+         * AgentCounts
+         * @description Agents of a queue by what they are at.
+         */
+        AgentCounts: {
+            offline: number;
+            not_ready: number;
+            ready: number;
+            reserved: number;
+            busy: number;
+            wrap_up: number;
+        };
+        /** AgentImport */
+        AgentImport: {
+            csv: string;
+            /** @default false */
+            dry_run: boolean;
+        };
+        /**
+         * AgentNumbers
+         * @description What an agent did. Times in seconds.
+         */
+        AgentNumbers: {
+            agent_id: string;
+            name: string;
+            here_s: number;
+            ready_s: number;
+            paused_s: {
+                [key: string]: number;
+            };
+            ring_s: number;
+            talk_s: number;
+            wrap_s: number;
+            offered: number;
+            handled: number;
+            declined: number;
+            missed: number;
+            occupancy: number | null;
+            utilisation: number | null;
+        };
+        /**
+         * AgentPhase
+         * @description A state that an agent chose.
+         */
+        AgentPhase: {
+            id: string;
+            at_us: number;
+            /** @enum {unknown} */
+            state: "not_ready" | "offline" | "ready";
+            reason: string;
+            actor: string;
+        };
+        /** AgentReport */
+        AgentReport: {
+            from_us: number;
+            to_us: number;
+            rows: components["schemas"]["AgentNumbers"][];
+        };
+        /** AgentsImported */
+        AgentsImported: {
+            created: components["schemas"]["ImportedAgent"][];
+            rejected: components["schemas"]["api.http.agents.RejectedRow"][];
+        };
         /** ApiKey */
         ApiKey: {
             id: string;
@@ -5084,7 +6099,7 @@ export interface components {
         /** Bulk */
         Bulk: {
             ids: string[];
-            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["core.model.automation.Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
         };
         /** BulkReport */
         BulkReport: {
@@ -5176,6 +6191,22 @@ export interface components {
         /** CallRecordings */
         CallRecordings: {
             data: components["schemas"]["CallRecording"][];
+        };
+        /**
+         * Callback
+         * @description Being called back instead of waiting: who presses a key hangs up and keeps the place.
+         */
+        Callback: {
+            /** @default false */
+            enabled: boolean;
+            /** @default  */
+            sound: string;
+            /** @default 30 */
+            after_s: number;
+            /** @default 3 */
+            tries: number;
+            /** @default 600 */
+            retry_s: number;
         };
         /** CannedReplyChange */
         CannedReplyChange: {
@@ -5304,7 +6335,7 @@ export interface components {
             trunk: string;
             codec: string;
             /** @default [] */
-            recordings: components["schemas"]["core.model.records.Recording"][];
+            recordings: components["schemas"]["Recording"][];
             /** @default 1 */
             legs: number;
             /** @default false */
@@ -5376,6 +6407,21 @@ export interface components {
             state: "attention" | "bad" | "good";
             detail: string;
             took_ms: number;
+        };
+        /**
+         * Closed
+         * @description What happens to those who come outside of the hours.
+         */
+        Closed: {
+            /**
+             * @default wait
+             * @enum {unknown}
+             */
+            do: "hangup" | "overflow" | "wait";
+            /** @default  */
+            sound: string;
+            /** @default  */
+            queue_id: string;
         };
         /**
          * Component
@@ -5593,6 +6639,12 @@ export interface components {
             user_id: string;
             name: string;
         };
+        /** CreatedAgent */
+        CreatedAgent: {
+            agent: components["schemas"]["Agent"];
+            user: components["schemas"]["User"] | null;
+            password: string | null;
+        };
         /** CreatedKey */
         CreatedKey: {
             key: components["schemas"]["ApiKey"];
@@ -5638,6 +6690,11 @@ export interface components {
             code: string;
             detail: string;
             until_us: number;
+        };
+        /** Decline */
+        Decline: {
+            /** @default  */
+            reason: string;
         };
         /** Deep */
         Deep: {
@@ -5702,6 +6759,42 @@ export interface components {
             webhook_id_header: string;
             payload: string | null;
             event: components["schemas"]["LogItem"] | null;
+        };
+        /**
+         * DirectoryAccess
+         * @description What goes into `irisx freeswitch-config --directory-url … --directory-password …`.
+         */
+        DirectoryAccess: {
+            url: string;
+            user: string;
+            password: string;
+        };
+        /**
+         * Disposition
+         * @description What a talk can have come to.
+         */
+        Disposition: {
+            id: string;
+            name: string;
+            /** @default [] */
+            queue_ids: string[];
+            /** @default 0 */
+            position: number;
+            /** @default true */
+            active: boolean;
+            /** @default 1 */
+            version: number;
+            /** @default 0 */
+            created_us: number;
+            /** @default 0 */
+            updated_us: number;
+        };
+        /** DispositionChange */
+        DispositionChange: {
+            name?: string;
+            queue_ids?: string[];
+            position?: number;
+            active?: boolean;
         };
         /** DncAsked */
         DncAsked: {
@@ -5771,17 +6864,41 @@ export interface components {
             name: string;
         };
         /**
-         * Erasure
-         * @description Proof that a recording is gone.
+         * Endpoint
+         * @description A telephone. Times are microseconds since 1970.
          */
-        Erasure: {
-            by: string;
-            reason: string;
-            versions: number;
-            key: string;
-            size: number;
-            sha256: string;
-            checked_us: number;
+        Endpoint: {
+            id: string;
+            name: string;
+            username: string;
+            agent_id: string;
+            caller_number: string;
+            enabled: boolean;
+            secret_changed_us: number;
+            version: number;
+            created_us: number;
+            updated_us: number;
+        };
+        /** EndpointChange */
+        EndpointChange: {
+            name?: string;
+            agent_id?: string;
+            caller_number?: string;
+            enabled?: boolean;
+        };
+        /**
+         * EndpointSecret
+         * @description What is typed into the telephone. The password is shown this once.
+         */
+        EndpointSecret: {
+            endpoint: components["schemas"]["Endpoint"];
+            username: string;
+            domain: string;
+            secret: string | null;
+        };
+        /** EntryChange */
+        EntryChange: {
+            queue_id: string;
         };
         /** EventType */
         EventType: {
@@ -5879,11 +6996,6 @@ export interface components {
             has_more: boolean;
             next_cursor: string | null;
         };
-        /** Hold */
-        Hold: {
-            /** @default  */
-            reason: string;
-        };
         /**
          * IceServer
          * @description As ``RTCPeerConnection`` takes it.
@@ -5929,6 +7041,23 @@ export interface components {
             created: number;
             updated: number;
             rejected: components["schemas"]["Rejected"][];
+        };
+        /** ImportedAgent */
+        ImportedAgent: {
+            row: number;
+            agent_id: string;
+            email: string;
+            password: string | null;
+        };
+        /** InboundRouteChange */
+        InboundRouteChange: {
+            queue_id?: string;
+            agent_id?: string;
+            priority?: number;
+            skills?: {
+                [key: string]: number;
+            };
+            enabled?: boolean;
         };
         /**
          * Incident
@@ -5990,7 +7119,7 @@ export interface components {
         /** KeyChange */
         KeyChange: {
             name?: string;
-            scopes?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            scopes?: ("agents:read" | "agents:work" | "agents:write" | "analytics:read" | "api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "endpoints:read" | "endpoints:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "queues:read" | "queues:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             expires_at?: string | null;
         };
         /** Keys */
@@ -6113,7 +7242,7 @@ export interface components {
             /** @default 0 */
             digits: number;
             /** @default [] */
-            recordings: components["schemas"]["core.model.records.Recording"][];
+            recordings: components["schemas"]["Recording"][];
             /** @default false */
             recovered: boolean;
             /** @default 0 */
@@ -6164,10 +7293,17 @@ export interface components {
              */
             caller: components["schemas"]["Buckets"];
         };
-        /** Live */
-        Live: {
-            /** @enum {unknown} */
-            status: "live";
+        /**
+         * Load
+         * @description A share of what somebody can do: what they have, what they use, or what a piece of work takes.
+         */
+        Load: {
+            /** @default 0 */
+            attention: number;
+            /** @default 0 */
+            audio: number;
+            /** @default 0 */
+            slots: number;
         };
         /**
          * LogItem
@@ -6226,7 +7362,7 @@ export interface components {
         /** MacroChange */
         MacroChange: {
             name?: string;
-            actions?: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            actions?: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["core.model.automation.Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
             description?: string;
         };
         /** MacroInfo */
@@ -6237,7 +7373,7 @@ export interface components {
             created_us: number;
             updated_us: number;
             created_by: string;
-            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["core.model.automation.Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
             description: string;
         };
         /**
@@ -6270,9 +7406,24 @@ export interface components {
             name?: string;
             language?: string;
         };
+        /**
+         * Member
+         * @description An agent in a queue. Lower tiers are asked first.
+         */
+        Member: {
+            queue_id: string;
+            agent_id: string;
+            /** @default 1 */
+            tier: number;
+        };
         /** MemberChange */
         MemberChange: {
             muted: boolean;
+        };
+        /** MemberTier */
+        MemberTier: {
+            /** @default 1 */
+            tier: number;
         };
         /** MergeContacts */
         MergeContacts: {
@@ -6379,6 +7530,10 @@ export interface components {
             /** @description A leg of the call, by its channel's UUID. */
             monitor_leg: string;
         };
+        /** MoreTime */
+        MoreTime: {
+            seconds: number;
+        };
         /**
          * Myself
          * @description Who is signed in and what they may do.
@@ -6395,6 +7550,15 @@ export interface components {
             roles: string[];
             permissions: string[];
             session_id: string;
+        };
+        /**
+         * Need
+         * @description A skill that an agent must have.
+         */
+        Need: {
+            skill: string;
+            /** @default 1 */
+            level: number;
         };
         /** NewCannedReply */
         NewCannedReply: {
@@ -6505,6 +7669,16 @@ export interface components {
             /** @default  */
             subject: string;
         };
+        /** NewDisposition */
+        NewDisposition: {
+            name: string;
+            /** @default [] */
+            queue_ids: string[];
+            /** @default 0 */
+            position: number;
+            /** @default true */
+            active: boolean;
+        };
         /** NewDnc */
         NewDnc: {
             /** @enum {unknown} */
@@ -6518,10 +7692,40 @@ export interface components {
             /** @default  */
             reason: string;
         };
+        /** NewEndpoint */
+        NewEndpoint: {
+            name: string;
+            /** @default  */
+            agent_id: string;
+            /** @default  */
+            caller_number: string;
+        };
+        /**
+         * NewInboundRoute
+         * @description A number, or with `prefix` the beginning of numbers, leads to a queue or to an agent: name one of the two.
+         */
+        NewInboundRoute: {
+            /** @description As carriers send it; a leading `+` makes no difference. */
+            number: string;
+            /** @default false */
+            prefix: boolean;
+            /** @default  */
+            queue_id: string;
+            /** @default  */
+            agent_id: string;
+            /** @default 0 */
+            priority: number;
+            /** @default {} */
+            skills: {
+                [key: string]: number;
+            };
+            /** @default true */
+            enabled: boolean;
+        };
         /** NewKey */
         NewKey: {
             name: string;
-            scopes: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            scopes: ("agents:read" | "agents:work" | "agents:write" | "analytics:read" | "api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "endpoints:read" | "endpoints:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "queues:read" | "queues:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             /** @default null */
             expires_at: string | null;
             /** @default false */
@@ -6538,7 +7742,7 @@ export interface components {
         /** NewMacro */
         NewMacro: {
             name: string;
-            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["core.model.automation.Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
             /** @default  */
             description: string;
         };
@@ -6560,6 +7764,54 @@ export interface components {
         /** NewParticipant */
         NewParticipant: {
             user_id: string;
+        };
+        /** NewQueue */
+        NewQueue: {
+            name: string;
+            /**
+             * @default {
+             *       "calls": true,
+             *       "conversations": "none",
+             *       "strategy": "longest_idle",
+             *       "needs": [],
+             *       "priority": 0,
+             *       "target_s": 20,
+             *       "conversation_target_s": 300,
+             *       "short_s": 5,
+             *       "offer_s": 20,
+             *       "conversation_offer_s": 60,
+             *       "wrap_up_s": 30,
+             *       "after_missed": "not_ready",
+             *       "answer": "at_once",
+             *       "greeting": "",
+             *       "music": "",
+             *       "announce": "",
+             *       "announce_every_s": 0,
+             *       "say_position": false,
+             *       "sticky_s": 0,
+             *       "schedule_id": "",
+             *       "closed": {
+             *         "do": "wait",
+             *         "sound": "",
+             *         "queue_id": ""
+             *       },
+             *       "overflow": {
+             *         "queue_id": "",
+             *         "after_s": 0,
+             *         "above": 0,
+             *         "nobody_there": false
+             *       },
+             *       "callback": {
+             *         "enabled": false,
+             *         "sound": "",
+             *         "after_s": 30,
+             *         "tries": 3,
+             *         "retry_s": 600
+             *       },
+             *       "most": 1000
+             *     }
+             */
+            settings: components["schemas"]["QueueSettings"];
         };
         /** NewRateDeck */
         NewRateDeck: {
@@ -6615,7 +7867,7 @@ export interface components {
         /** NewRole */
         NewRole: {
             name: string;
-            permissions: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            permissions: ("agents:read" | "agents:work" | "agents:write" | "analytics:read" | "api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "endpoints:read" | "endpoints:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "queues:read" | "queues:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
             /** @default  */
             description: string;
         };
@@ -6623,7 +7875,7 @@ export interface components {
         NewRule: {
             name: string;
             on: ("conversation.assigned" | "conversation.created" | "conversation.labelled" | "conversation.reopened" | "conversation.resolved" | "conversation.snoozed" | "conversation.transferred" | "message.noted" | "message.queued" | "message.received" | "sla.breached")[];
-            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["core.model.automation.Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
             /** @default [] */
             all: components["schemas"]["Condition"][];
             /** @default [] */
@@ -6640,6 +7892,12 @@ export interface components {
             weekly: components["schemas"]["Slot"][];
             /** @default [] */
             exceptions: components["schemas"]["SpecialDay"][];
+        };
+        /** NewSkill */
+        NewSkill: {
+            name: string;
+            /** @default  */
+            description: string;
         };
         /** NewSlaPolicy */
         NewSlaPolicy: {
@@ -6707,6 +7965,39 @@ export interface components {
             roles: string[];
             /** @default null */
             password: string | null;
+        };
+        /**
+         * NewUserAgent
+         * @description Somebody who takes work: a new person (``email``), or one who can sign in already (``user_id``).
+         */
+        NewUserAgent: {
+            name: string;
+            /** @default null */
+            email: string | null;
+            /** @default null */
+            user_id: string | null;
+            roles?: string[];
+            /**
+             * @description Digits by which colleagues dial.
+             * @default
+             */
+            extension: string;
+            /** @default {} */
+            skills: {
+                [key: string]: number;
+            };
+            /** @default {} */
+            queues: {
+                [key: string]: number;
+            };
+            /**
+             * @default {
+             *       "attention": 1,
+             *       "audio": 1,
+             *       "slots": 4
+             *     }
+             */
+            capacity: components["schemas"]["Load"];
         };
         /** NewView */
         NewView: {
@@ -6811,6 +8102,20 @@ export interface components {
             timeout_s: number | null;
         };
         /**
+         * Overflow
+         * @description When somebody goes on to another queue.
+         */
+        Overflow: {
+            /** @default  */
+            queue_id: string;
+            /** @default 0 */
+            after_s: number;
+            /** @default 0 */
+            above: number;
+            /** @default false */
+            nobody_there: boolean;
+        };
+        /**
          * Participant
          * @description One leg in a room.
          */
@@ -6850,6 +8155,18 @@ export interface components {
         /** PermissionList */
         PermissionList: {
             data: components["schemas"]["PermissionInfo"][];
+        };
+        /**
+         * Play
+         * @description A sound (`path`) or tones (`tone`): one of the two.
+         */
+        Play: {
+            /** @default null */
+            path: string | null;
+            /** @default null */
+            tone: string | null;
+            /** @default null */
+            leg: string | null;
         };
         /**
          * PlayAddress
@@ -6933,11 +8250,216 @@ export interface components {
         ProfileChange: {
             name?: string;
         };
-        /** Queue */
-        Queue: {
+        /** QueueChange */
+        QueueChange: {
+            name?: string;
+            settings?: components["schemas"]["QueueSettings"];
+        };
+        /**
+         * QueueEntry
+         * @description Somebody who waits, or waited.
+         */
+        QueueEntry: {
+            id: string;
+            tenant_id: string;
+            queue_id: string;
             /** @enum {unknown} */
-            do: "queue";
+            kind: "call" | "callback" | "conversation";
+            /** @default call */
+            class: string;
+            /**
+             * @default waiting
+             * @enum {unknown}
+             */
+            state: "left" | "offered" | "served" | "waiting";
+            /** @default  */
+            outcome: string;
+            /** @default  */
+            node: string;
+            /** @default  */
+            call_id: string;
+            /** @default  */
+            leg: string;
+            /** @default  */
+            conversation_id: string;
+            /** @default  */
+            contact_id: string;
+            /** @default  */
+            caller: string;
+            /** @default  */
+            caller_name: string;
+            /** @default 0 */
+            priority: number;
+            /** @default {} */
+            skills: {
+                [key: string]: number;
+            };
+            /** @default  */
+            sticky_agent: string;
+            /** @default 0 */
+            sticky_until_us: number;
+            /** @default 0 */
+            due_us: number;
+            entered_us: number;
+            queued_us: number;
+            /** @default 0 */
+            offers: number;
+            /** @default false */
+            answered_call: boolean;
+            /** @default 0 */
+            left_us: number;
+            /** @default 1 */
+            version: number;
+        };
+        /**
+         * QueueLive
+         * @description A queue at this moment.
+         */
+        QueueLive: {
+            queue_id: string;
+            at_us: number;
+            open: boolean;
+            staffed: boolean;
+            agents: components["schemas"]["AgentCounts"];
+            waiting: number;
+            longest_s: number;
+            entries: components["schemas"]["Waiting"][];
+        };
+        /**
+         * QueueNow
+         * @description A queue at this moment, without those who wait.
+         */
+        QueueNow: {
+            queue_id: string;
             name: string;
+            open: boolean;
+            staffed: boolean;
+            agents: components["schemas"]["AgentCounts"];
+            waiting: number;
+            longest_wait_s: number;
+            target_s: number;
+            service_level: number | null;
+        };
+        /**
+         * QueueNumbers
+         * @description What a queue did, counted by when people came. Times in seconds.
+         */
+        QueueNumbers: {
+            queue_id: string;
+            work: string;
+            start_us: number;
+            offered: number;
+            answered: number;
+            abandoned: number;
+            overflowed: number;
+            closed: number;
+            callbacks: number;
+            other: number;
+            handled: number;
+            service_level: components["schemas"]["Share"];
+            abandon_rate: components["schemas"]["Share"];
+            answer_s: number | null;
+            handling_s: number | null;
+            longest_s: number;
+            answered_within: number[];
+            abandoned_within: number[];
+        };
+        /** QueueReport */
+        QueueReport: {
+            from_us: number;
+            to_us: number;
+            within_s: number;
+            short_s: number;
+            /** @enum {unknown} */
+            variant: "answered" | "answered_and_lost" | "lost_in_time" | "offered";
+            rows: components["schemas"]["QueueNumbers"][];
+        };
+        /**
+         * QueueSettings
+         * @description How a queue works.
+         */
+        QueueSettings: {
+            /** @default true */
+            calls: boolean;
+            /**
+             * @default none
+             * @enum {unknown}
+             */
+            conversations: "all" | "named" | "none";
+            /**
+             * @default longest_idle
+             * @enum {unknown}
+             */
+            strategy: "fewest" | "longest_idle" | "round_robin" | "skills";
+            /** @default [] */
+            needs: components["schemas"]["Need"][];
+            /** @default 0 */
+            priority: number;
+            /** @default 20 */
+            target_s: number;
+            /** @default 300 */
+            conversation_target_s: number;
+            /** @default 5 */
+            short_s: number;
+            /** @default 20 */
+            offer_s: number;
+            /** @default 60 */
+            conversation_offer_s: number;
+            /** @default 30 */
+            wrap_up_s: number;
+            /**
+             * @default not_ready
+             * @enum {unknown}
+             */
+            after_missed: "not_ready" | "ready";
+            /**
+             * @default at_once
+             * @enum {unknown}
+             */
+            answer: "at_once" | "when_staffed" | "with_agent";
+            /** @default  */
+            greeting: string;
+            /** @default  */
+            music: string;
+            /** @default  */
+            announce: string;
+            /** @default 0 */
+            announce_every_s: number;
+            /** @default false */
+            say_position: boolean;
+            /** @default 0 */
+            sticky_s: number;
+            /** @default  */
+            schedule_id: string;
+            /**
+             * @default {
+             *       "do": "wait",
+             *       "sound": "",
+             *       "queue_id": ""
+             *     }
+             */
+            closed: components["schemas"]["Closed"];
+            /**
+             * @default {
+             *       "queue_id": "",
+             *       "after_s": 0,
+             *       "above": 0,
+             *       "nobody_there": false
+             *     }
+             */
+            overflow: components["schemas"]["Overflow"];
+            /**
+             * @default {
+             *       "enabled": false,
+             *       "sound": "",
+             *       "after_s": 30,
+             *       "tries": 3,
+             *       "retry_s": 600
+             *     }
+             */
+            callback: components["schemas"]["Callback"];
+            /** @default 1000 */
+            most: number;
         };
         /** QuietHours */
         QuietHours: {
@@ -6990,6 +8512,16 @@ export interface components {
             tenant_id: string;
         };
         /**
+         * Reason
+         * @description One reason; ``code`` is for programs, ``detail`` for people.
+         */
+        Reason: {
+            code: string;
+            detail: string;
+            /** @default 0 */
+            agents: number;
+        };
+        /**
          * Receipt
          * @description Something that the provider reported.
          */
@@ -7000,6 +8532,26 @@ export interface components {
             code: string;
             reason: string;
             received_us: number;
+        };
+        /**
+         * Recording
+         * @description One file that a leg's sound was written to.
+         */
+        Recording: {
+            leg: string;
+            path: string;
+            /** @default 0 */
+            started_us: number;
+            /** @default 0 */
+            stopped_us: number;
+            /** @default 0 */
+            samples: number;
+            /** @default 0 */
+            size: number;
+            /** @default  */
+            cause: string;
+            /** @default  */
+            conference: string;
         };
         /** RecordingChange */
         RecordingChange: {
@@ -7016,6 +8568,83 @@ export interface components {
             reason: "never" | "no_policy" | "not_yet" | "policy";
             policy_id: string;
             looked_at: components["schemas"]["LookedAt"][];
+        };
+        /**
+         * RecordingEntry
+         * @description One file, or the wish for one. Times are microseconds since 1970, 0 where the moment has not come.
+         */
+        RecordingEntry: {
+            id: string;
+            call_id: string;
+            node: string;
+            leg: string;
+            /** @enum {unknown} */
+            source: "order" | "policy" | "switch";
+            policy_id: string;
+            /** @enum {unknown} */
+            state: "erased" | "expected" | "missing" | "recording" | "stopped" | "stored" | "uploading";
+            reason: string;
+            direction: string;
+            caller: string;
+            destination: string;
+            queue_id: string;
+            agent_id: string;
+            stereo: boolean;
+            pause_allowed: boolean;
+            expected_us: number;
+            started_us: number;
+            stopped_us: number;
+            stored_us: number;
+            masked: [
+                number,
+                number
+            ][];
+            duration_ms: number;
+            channels: number;
+            size: number;
+            sha256: string;
+            retention_days: number;
+            expires_us: number;
+            hold: boolean;
+            hold_reason: string;
+            plays: number;
+            erased_us: number;
+            erased: components["schemas"]["RecordingErasure"] | null;
+            version: number;
+        };
+        /**
+         * RecordingErasure
+         * @description Proof that a recording is gone.
+         */
+        RecordingErasure: {
+            by: string;
+            reason: string;
+            versions: number;
+            key: string;
+            size: number;
+            sha256: string;
+            checked_us: number;
+        };
+        /** RecordingHold */
+        RecordingHold: {
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * RecordingPlay
+         * @description Requests of one person within ten minutes of each other.
+         */
+        RecordingPlay: {
+            id: string;
+            recording_id: string;
+            actor: string;
+            /** @enum {unknown} */
+            way: "address" | "session";
+            remote: string;
+            requests: number;
+            bytes: number;
+            at_us: number;
+            last_us: number;
         };
         /**
          * RecordingPolicy
@@ -7087,10 +8716,52 @@ export interface components {
             /** @default  */
             call_id: string;
         };
+        /**
+         * RecordingSummary
+         * @description How many there are in each state.
+         */
+        RecordingSummary: {
+            since_us: number;
+            expected: number;
+            recording: number;
+            stopped: number;
+            uploading: number;
+            stored: number;
+            missing: number;
+            erased: number;
+        };
+        /**
+         * RecordingVerified
+         * @description What the object store holds, read again from beginning to end.
+         */
+        RecordingVerified: {
+            good: boolean;
+            size: number;
+            sha256: string;
+            checked_us: number;
+        };
         /** Refresh */
         Refresh: {
             /** @default null */
             refresh_token: string | null;
+        };
+        /**
+         * Registration
+         * @description One telephone where it is now.
+         */
+        Registration: {
+            endpoint_id: string;
+            name: string;
+            node: string;
+            contact: string;
+            address: string;
+            transport: string;
+            expires_at_us: number;
+        };
+        /** Registrations */
+        Registrations: {
+            data: components["schemas"]["Registration"][];
+            unanswered: number;
         };
         /**
          * Rejected
@@ -7101,15 +8772,6 @@ export interface components {
             code: string;
             reason: string;
             line: string;
-        };
-        /**
-         * RejectedRow
-         * @description A row that could not be used, and why.
-         */
-        RejectedRow: {
-            line: number;
-            text: string;
-            reason: string;
         };
         /** RenderTemplate */
         RenderTemplate: {
@@ -7145,6 +8807,76 @@ export interface components {
             /** @default  */
             text: string;
         };
+        /**
+         * Reservation
+         * @description One offer and what became of it. Times are microseconds since the epoch by the database's clock, 0 for never.
+         */
+        Reservation: {
+            id: string;
+            tenant_id: string;
+            agent_id: string;
+            /** @enum {unknown} */
+            kind: "call" | "conversation";
+            /** @default call */
+            class: string;
+            /**
+             * @default offered
+             * @enum {unknown}
+             */
+            state: "accepted" | "connected" | "declined" | "done" | "failed" | "missed" | "offered" | "withdrawn" | "wrap_up";
+            /** @default  */
+            reason: string;
+            /** @default  */
+            queue_id: string;
+            /** @default  */
+            queue_name: string;
+            /** @default  */
+            entry_id: string;
+            /** @default  */
+            node: string;
+            /** @default  */
+            call_id: string;
+            /** @default  */
+            leg: string;
+            /** @default  */
+            dial: string;
+            /** @default  */
+            conversation_id: string;
+            /** @default  */
+            contact_id: string;
+            /** @default  */
+            caller: string;
+            /** @default  */
+            caller_name: string;
+            /** @default 0 */
+            offered_us: number;
+            /** @default 0 */
+            expires_us: number;
+            /** @default 0 */
+            waited_s: number;
+            /** @default  */
+            agent_leg: string;
+            /** @default 0 */
+            accepted_us: number;
+            /** @default 0 */
+            connected_us: number;
+            /** @default 0 */
+            ended_us: number;
+            /** @default 0 */
+            wrap_until_us: number;
+            /** @default 0 */
+            done_us: number;
+            /** @default  */
+            disposition: string;
+            /** @default  */
+            notes: string;
+            /** @default true */
+            awaits_us: boolean;
+            /** @default 0 */
+            quiet_since_us: number;
+            /** @default 1 */
+            version: number;
+        };
         /** Resolve */
         Resolve: {
             /** @enum {unknown} */
@@ -7154,7 +8886,7 @@ export interface components {
         RoleChange: {
             name?: string;
             description?: string;
-            permissions?: ("api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
+            permissions?: ("agents:read" | "agents:work" | "agents:write" | "analytics:read" | "api-keys:read" | "api-keys:write" | "automation:read" | "automation:write" | "calls:control" | "calls:read" | "calls:write" | "carriers:read" | "carriers:write" | "cdrs:read" | "channels:read" | "channels:write" | "compliance:read" | "compliance:write" | "conferences:control" | "conferences:read" | "contacts:read" | "contacts:write" | "content:read" | "content:write" | "conversations:read" | "conversations:write" | "endpoints:read" | "endpoints:write" | "events:read" | "media:read" | "media:write" | "nodes:control" | "nodes:read" | "nodes:write" | "queues:read" | "queues:write" | "recordings:play" | "recordings:read" | "recordings:write" | "roles:read" | "roles:write" | "routing:read" | "routing:write" | "system:read" | "system:write" | "tenants:read" | "tenants:write" | "users:read" | "users:write" | "webhooks:read" | "webhooks:write")[];
         };
         /** RoleInfo */
         RoleInfo: {
@@ -7175,6 +8907,34 @@ export interface components {
         Rotation: {
             /** @default 0 */
             overlap_s: number;
+        };
+        /**
+         * Route
+         * @description Who is reached by a number.
+         */
+        Route: {
+            id: string;
+            number: string;
+            /** @default false */
+            prefix: boolean;
+            /** @default  */
+            queue_id: string;
+            /** @default  */
+            agent_id: string;
+            /** @default 0 */
+            priority: number;
+            /** @default {} */
+            skills: {
+                [key: string]: number;
+            };
+            /** @default true */
+            enabled: boolean;
+            /** @default 1 */
+            version: number;
+            /** @default 0 */
+            created_us: number;
+            /** @default 0 */
+            updated_us: number;
         };
         /**
          * RouteCandidate
@@ -7232,6 +8992,8 @@ export interface components {
             explore: number;
             /** @default [] */
             exchange: components["schemas"]["ExchangeRate"][];
+            /** @default true */
+            second_try: boolean;
         };
         /**
          * RoutingSettingsNow
@@ -7242,13 +9004,14 @@ export interface components {
             second_costs: number;
             explore: number;
             exchange: components["schemas"]["ExchangeRate"][];
+            second_try: boolean;
             version: number;
         };
         /** RuleChange */
         RuleChange: {
             name?: string;
             on?: ("conversation.assigned" | "conversation.created" | "conversation.labelled" | "conversation.reopened" | "conversation.resolved" | "conversation.snoozed" | "conversation.transferred" | "message.noted" | "message.queued" | "message.received" | "sla.breached")[];
-            actions?: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            actions?: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["core.model.automation.Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
             all?: components["schemas"]["Condition"][];
             any?: components["schemas"]["Condition"][];
             enabled?: boolean;
@@ -7263,7 +9026,7 @@ export interface components {
             updated_us: number;
             created_by: string;
             on: ("conversation.assigned" | "conversation.created" | "conversation.labelled" | "conversation.reopened" | "conversation.resolved" | "conversation.snoozed" | "conversation.transferred" | "message.noted" | "message.queued" | "message.received" | "sla.breached")[];
-            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
+            actions: (components["schemas"]["Assign"] | components["schemas"]["Label"] | components["schemas"]["Priority"] | components["schemas"]["core.model.automation.Queue"] | components["schemas"]["Reply"] | components["schemas"]["Note"] | components["schemas"]["core.model.automation.Snooze"] | components["schemas"]["Resolve"] | components["schemas"]["Reopen"] | components["schemas"]["Emit"])[];
             all: components["schemas"]["Condition"][];
             any: components["schemas"]["Condition"][];
             enabled: boolean;
@@ -7358,6 +9121,15 @@ export interface components {
             data: components["schemas"]["Session"][];
         };
         /**
+         * Share
+         * @description A part of a whole: both are told, so that shares of several rows can be joined by adding.
+         */
+        Share: {
+            part: number;
+            whole: number;
+            share: number | null;
+        };
+        /**
          * SignalingToken
          * @description How an agent's browser connects: use it at once.
          */
@@ -7398,6 +9170,26 @@ export interface components {
              * @enum {unknown}
              */
             purpose: "marketing" | "service" | "transactional";
+        };
+        /**
+         * Skill
+         * @description Something that somebody is able to do, and others are not.
+         */
+        Skill: {
+            id: string;
+            name: string;
+            /** @default  */
+            description: string;
+            /** @default 1 */
+            version: number;
+            /** @default 0 */
+            created_us: number;
+            /** @default 0 */
+            updated_us: number;
+        };
+        /** SkillChange */
+        SkillChange: {
+            description?: string;
         };
         /**
          * Sla
@@ -7481,6 +9273,13 @@ export interface components {
             /** @default [] */
             messages: string[];
         };
+        /** StateChange */
+        StateChange: {
+            /** @enum {unknown} */
+            state: "not_ready" | "offline" | "ready";
+            /** @default  */
+            reason: string;
+        };
         /**
          * Status
          * @description Everything in one sentence.
@@ -7492,20 +9291,6 @@ export interface components {
             good: number;
             attention: number;
             bad: number;
-        };
-        /**
-         * Summary
-         * @description How many there are in each state.
-         */
-        Summary: {
-            since_us: number;
-            expected: number;
-            recording: number;
-            stopped: number;
-            uploading: number;
-            stored: number;
-            missing: number;
-            erased: number;
         };
         /**
          * Targets
@@ -7651,16 +9436,6 @@ export interface components {
             /** @enum {unknown} */
             state?: "active" | "deactivated";
         };
-        /**
-         * Verified
-         * @description What the object store holds, read again from beginning to end.
-         */
-        Verified: {
-            good: boolean;
-            size: number;
-            sha256: string;
-            checked_us: number;
-        };
         /** Version */
         Version: {
             version: string;
@@ -7682,6 +9457,18 @@ export interface components {
             created_by: string;
             filter: string;
             shared: boolean;
+        };
+        /**
+         * Waiting
+         * @description Somebody who waits, and why.
+         */
+        Waiting: {
+            entry: components["schemas"]["QueueEntry"];
+            position: number | null;
+            rank: number;
+            waited_s: number;
+            estimate_s: number | null;
+            why: components["schemas"]["Reason"][];
         };
         /**
          * Waveform
@@ -7726,6 +9513,153 @@ export interface components {
             created_us: number;
             updated_us: number;
         };
+        /**
+         * Weights
+         * @description What each kind of work takes. A conversation takes less while the other side is to answer (``idle_``), and nothing
+         *         when that has lasted for `asleep_after_s`: otherwise one unanswered mail would keep the telephone from ringing.
+         */
+        Weights: {
+            /**
+             * @default {
+             *       "attention": 1,
+             *       "audio": 1,
+             *       "slots": 1
+             *     }
+             */
+            call: components["schemas"]["Load"];
+            /**
+             * @default {
+             *       "attention": 0.34,
+             *       "audio": 0,
+             *       "slots": 1
+             *     }
+             */
+            chat: components["schemas"]["Load"];
+            /**
+             * @default {
+             *       "attention": 0.1,
+             *       "audio": 0,
+             *       "slots": 0.5
+             *     }
+             */
+            idle_chat: components["schemas"]["Load"];
+            /**
+             * @default {
+             *       "attention": 0.2,
+             *       "audio": 0,
+             *       "slots": 0.5
+             *     }
+             */
+            message: components["schemas"]["Load"];
+            /**
+             * @default {
+             *       "attention": 0.1,
+             *       "audio": 0,
+             *       "slots": 0.5
+             *     }
+             */
+            idle_message: components["schemas"]["Load"];
+            /**
+             * @default {
+             *       "attention": 0.25,
+             *       "audio": 0,
+             *       "slots": 1
+             *     }
+             */
+            mail: components["schemas"]["Load"];
+            /**
+             * @default {
+             *       "attention": 0.1,
+             *       "audio": 0,
+             *       "slots": 0.5
+             *     }
+             */
+            idle_mail: components["schemas"]["Load"];
+            /** @default 600 */
+            asleep_after_s: number;
+        };
+        /**
+         * WorkSettings
+         * @description What holds for all queues of a tenant.
+         */
+        WorkSettings: {
+            /**
+             * @default {
+             *       "call": {
+             *         "attention": 1,
+             *         "audio": 1,
+             *         "slots": 1
+             *       },
+             *       "chat": {
+             *         "attention": 0.34,
+             *         "audio": 0,
+             *         "slots": 1
+             *       },
+             *       "idle_chat": {
+             *         "attention": 0.1,
+             *         "audio": 0,
+             *         "slots": 0.5
+             *       },
+             *       "message": {
+             *         "attention": 0.2,
+             *         "audio": 0,
+             *         "slots": 0.5
+             *       },
+             *       "idle_message": {
+             *         "attention": 0.1,
+             *         "audio": 0,
+             *         "slots": 0.5
+             *       },
+             *       "mail": {
+             *         "attention": 0.25,
+             *         "audio": 0,
+             *         "slots": 1
+             *       },
+             *       "idle_mail": {
+             *         "attention": 0.1,
+             *         "audio": 0,
+             *         "slots": 0.5
+             *       },
+             *       "asleep_after_s": 600
+             *     }
+             */
+            weights: components["schemas"]["Weights"];
+            /**
+             * @default [
+             *       "break",
+             *       "lunch",
+             *       "meeting",
+             *       "training"
+             *     ]
+             */
+            pause_reasons: string[];
+        };
+        /** WorkSettingsInfo */
+        WorkSettingsInfo: {
+            settings: components["schemas"]["WorkSettings"];
+            version: number;
+        };
+        /**
+         * WrapUp
+         * @description What a talk came to.
+         */
+        WrapUp: {
+            /** @default  */
+            disposition: string;
+            /** @default  */
+            notes: string;
+        };
+        /** RejectedRow */
+        "api.http.agents.RejectedRow": {
+            row: number;
+            code: string;
+            detail: string;
+        };
+        /** Live */
+        "api.http.analytics.Live": {
+            at_us: number;
+            queues: components["schemas"]["QueueNow"][];
+        };
         /** Transfer */
         "api.http.call_actions.Transfer": {
             /** @description A number (`+442071234567`, `1000`) or a registered phone (`user:NAME`, `user:NAME@domain`). */
@@ -7744,18 +9678,6 @@ export interface components {
             /** @default null */
             timeout_s: number | null;
         };
-        /**
-         * Play
-         * @description A sound (`path`) or tones (`tone`): one of the two.
-         */
-        "api.http.call_sounds.Play": {
-            /** @default null */
-            path: string | null;
-            /** @default null */
-            tone: string | null;
-            /** @default null */
-            leg: string | null;
-        };
         /** Transfer */
         "api.http.conversation_actions.Transfer": {
             /** @default  */
@@ -7770,63 +9692,24 @@ export interface components {
             until_us: number;
         };
         /**
-         * Play
-         * @description Requests of one person within ten minutes of each other.
+         * RejectedRow
+         * @description A row that could not be used, and why.
          */
-        "api.http.recordings.Play": {
-            id: string;
-            recording_id: string;
-            actor: string;
-            /** @enum {unknown} */
-            way: "address" | "session";
-            remote: string;
-            requests: number;
-            bytes: number;
-            at_us: number;
-            last_us: number;
-        };
-        /**
-         * Recording
-         * @description One file, or the wish for one. Times are microseconds since 1970, 0 where the moment has not come.
-         */
-        "api.http.recordings.Recording": {
-            id: string;
-            call_id: string;
-            node: string;
-            leg: string;
-            /** @enum {unknown} */
-            source: "order" | "policy" | "switch";
-            policy_id: string;
-            /** @enum {unknown} */
-            state: "erased" | "expected" | "missing" | "recording" | "stopped" | "stored" | "uploading";
+        "api.http.rate_decks.RejectedRow": {
+            line: number;
+            text: string;
             reason: string;
-            direction: string;
-            caller: string;
-            destination: string;
-            queue_id: string;
-            agent_id: string;
-            stereo: boolean;
-            pause_allowed: boolean;
-            expected_us: number;
-            started_us: number;
-            stopped_us: number;
-            stored_us: number;
-            masked: [
-                number,
-                number
-            ][];
-            duration_ms: number;
-            channels: number;
-            size: number;
-            sha256: string;
-            retention_days: number;
-            expires_us: number;
-            hold: boolean;
-            hold_reason: string;
-            plays: number;
-            erased_us: number;
-            erased: components["schemas"]["Erasure"] | null;
-            version: number;
+        };
+        /** Live */
+        "api.http.system.Live": {
+            /** @enum {unknown} */
+            status: "live";
+        };
+        /** Queue */
+        "core.model.automation.Queue": {
+            /** @enum {unknown} */
+            do: "queue";
+            name: string;
         };
         /** Snooze */
         "core.model.automation.Snooze": {
@@ -7835,24 +9718,65 @@ export interface components {
             for_s: number;
         };
         /**
-         * Recording
-         * @description One file that a leg's sound was written to.
+         * Queue
+         * @description Where work waits for agents.
          */
-        "core.model.records.Recording": {
-            leg: string;
-            path: string;
+        "core.model.queueing_records.Queue": {
+            id: string;
+            tenant_id: string;
+            name: string;
+            /**
+             * @default {
+             *       "calls": true,
+             *       "conversations": "none",
+             *       "strategy": "longest_idle",
+             *       "needs": [],
+             *       "priority": 0,
+             *       "target_s": 20,
+             *       "conversation_target_s": 300,
+             *       "short_s": 5,
+             *       "offer_s": 20,
+             *       "conversation_offer_s": 60,
+             *       "wrap_up_s": 30,
+             *       "after_missed": "not_ready",
+             *       "answer": "at_once",
+             *       "greeting": "",
+             *       "music": "",
+             *       "announce": "",
+             *       "announce_every_s": 0,
+             *       "say_position": false,
+             *       "sticky_s": 0,
+             *       "schedule_id": "",
+             *       "closed": {
+             *         "do": "wait",
+             *         "sound": "",
+             *         "queue_id": ""
+             *       },
+             *       "overflow": {
+             *         "queue_id": "",
+             *         "after_s": 0,
+             *         "above": 0,
+             *         "nobody_there": false
+             *       },
+             *       "callback": {
+             *         "enabled": false,
+             *         "sound": "",
+             *         "after_s": 30,
+             *         "tries": 3,
+             *         "retry_s": 600
+             *       },
+             *       "most": 1000
+             *     }
+             */
+            settings: components["schemas"]["QueueSettings"];
+            /** @default 1 */
+            version: number;
             /** @default 0 */
-            started_us: number;
+            created_us: number;
             /** @default 0 */
-            stopped_us: number;
+            updated_us: number;
             /** @default 0 */
-            samples: number;
-            /** @default 0 */
-            size: number;
-            /** @default  */
-            cause: string;
-            /** @default  */
-            conference: string;
+            deleted_us: number;
         };
     };
     responses: {
@@ -10732,6 +12656,412 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    get_directory_access: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The switch's id: `node_…`. */
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How a switch asks for its telephones */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryAccess"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    look_up_telephone: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The switch's id: `node_…`. */
+                node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": string;
+            };
+        };
+        responses: {
+            /** @description Look a telephone up */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_endpoints: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List telephones, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Endpoint"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_endpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEndpoint"];
+            };
+        };
+        responses: {
+            /** @description Add a telephone */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointSecret"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_endpoint: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The endpoint's id: `ept_…`. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One telephone */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Endpoint"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_endpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The endpoint's id: `ept_…`. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Remove a telephone */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_endpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The endpoint's id: `ept_…`. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EndpointChange"];
+            };
+        };
+        responses: {
+            /** @description Change a telephone */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Endpoint"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    rotate_endpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The endpoint's id: `ept_…`. */
+                endpoint_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Give a telephone a new password */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointSecret"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_registrations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Which telephones are registered where */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Registrations"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     list_calls: {
         parameters: {
             query?: {
@@ -11733,7 +14063,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["api.http.call_sounds.Play"];
+                "application/json": components["schemas"]["Play"];
             };
         };
         responses: {
@@ -12391,7 +14721,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["api.http.recordings.Recording"][];
+                        data: components["schemas"]["RecordingEntry"][];
                         has_more: boolean;
                         next_cursor: string | null;
                     };
@@ -12434,7 +14764,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Summary"];
+                    "application/json": components["schemas"]["RecordingSummary"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -12480,7 +14810,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             /** @description It has not changed since `If-None-Match`. */
@@ -12533,7 +14863,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -12775,7 +15105,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Hold"];
+                "application/json": components["schemas"]["RecordingHold"];
             };
         };
         responses: {
@@ -12790,7 +15120,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -12838,7 +15168,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -12889,7 +15219,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["api.http.recordings.Play"][];
+                        data: components["schemas"]["RecordingPlay"][];
                         has_more: boolean;
                         next_cursor: string | null;
                     };
@@ -12932,7 +15262,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Verified"];
+                    "application/json": components["schemas"]["RecordingVerified"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -13526,6 +15856,2392 @@ export interface operations {
             416: components["responses"]["Problem416"];
             429: components["responses"]["Problem429"];
             502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_queues: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List queues, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["core.model.queueing_records.Queue"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_queue: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewQueue"];
+            };
+        };
+        responses: {
+            /** @description Create a queue */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["core.model.queueing_records.Queue"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_queue_settings: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What holds for all queues */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkSettingsInfo"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_queue_settings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkSettings"];
+            };
+        };
+        responses: {
+            /** @description Change what holds for all queues */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkSettingsInfo"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_queue: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One queue */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["core.model.queueing_records.Queue"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_queue: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Remove a queue */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_queue: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueChange"];
+            };
+        };
+        responses: {
+            /** @description Change a queue */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["core.model.queueing_records.Queue"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_queue_live: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A queue at this moment */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueLive"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_queue_entries: {
+        parameters: {
+            query?: {
+                /** @description Filter: `state[op]=value` with eq, ne, in. */
+                state?: {
+                    /** @enum {string} */
+                    eq?: "waiting" | "offered" | "served" | "left";
+                    /** @enum {string} */
+                    ne?: "waiting" | "offered" | "served" | "left";
+                    in?: string;
+                };
+                /** @description Filter: `kind[op]=value` with eq, ne, in. */
+                kind?: {
+                    /** @enum {string} */
+                    eq?: "call" | "callback" | "conversation";
+                    /** @enum {string} */
+                    ne?: "call" | "callback" | "conversation";
+                    in?: string;
+                };
+                /** @description Filter: `outcome[op]=value` with eq, ne, in, prefix. */
+                outcome?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `call_id[op]=value` with eq, ne, in, prefix. */
+                call_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `conversation_id[op]=value` with eq, ne, in, prefix. */
+                conversation_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
+                contact_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `entered_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                entered_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who waits or waited in a queue, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["QueueEntry"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    move_queue_entry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+                /** @description The entry's id: `qen_…`. */
+                entry_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EntryChange"];
+            };
+        };
+        responses: {
+            /** @description Have somebody wait in another queue */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueEntry"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_queue_members: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who works in a queue */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Member"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_queue_member: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+                /** @description The agent's id: `agt_…`. */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["MemberTier"];
+            };
+        };
+        responses: {
+            /** @description Have an agent work in a queue */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    remove_queue_member: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The queue's id: `que_…`. */
+                queue_id: string;
+                /** @description The agent's id: `agt_…`. */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Have an agent work in a queue no more */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_agents: {
+        parameters: {
+            query?: {
+                /** @description Only agents of this queue, by its id. */
+                queue?: string;
+                /** @description Filter: `state[op]=value` with eq, ne, in. */
+                state?: {
+                    /** @enum {string} */
+                    eq?: "offline" | "ready" | "not_ready";
+                    /** @enum {string} */
+                    ne?: "offline" | "ready" | "not_ready";
+                    in?: string;
+                };
+                /** @description Filter: `user_id[op]=value` with eq, ne, in, prefix. */
+                user_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `extension[op]=value` with eq, ne, in, prefix. */
+                extension?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `name[op]=value` with eq, ne, in, prefix. */
+                name?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List agents, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Agent"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_agent: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUserAgent"];
+            };
+        };
+        responses: {
+            /** @description Make an agent */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedAgent"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    import_agents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentImport"];
+            };
+        };
+        responses: {
+            /** @description Make many agents from a file */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentsImported"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_own_agent: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent that one is */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_agent: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The agent's id: `agt_…`. */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One agent */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_agent: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The agent's id: `agt_…`. */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Remove an agent */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_agent: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The agent's id: `agt_…`. */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentChange"];
+            };
+        };
+        responses: {
+            /** @description Change an agent */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    set_agent_state: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The agent's id: `agt_…`. */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StateChange"];
+            };
+        };
+        responses: {
+            /** @description Set an agent's state */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_agent_timeline: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The agent's id: `agt_…`. */
+                agent_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The states that an agent chose, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["AgentPhase"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_skills: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List skills, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Skill"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_skill: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSkill"];
+            };
+        };
+        responses: {
+            /** @description Create a skill */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Skill"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_skill: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The skill's id: `skl_…`. */
+                skill_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One skill */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Skill"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_skill: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The skill's id: `skl_…`. */
+                skill_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a skill */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_skill: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The skill's id: `skl_…`. */
+                skill_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SkillChange"];
+            };
+        };
+        responses: {
+            /** @description Change a skill */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Skill"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_dispositions: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List dispositions, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Disposition"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_disposition: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDisposition"];
+            };
+        };
+        responses: {
+            /** @description Create a disposition */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disposition"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_disposition: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The disposition's id: `dsp_…`. */
+                disposition_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One disposition */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disposition"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_disposition: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The disposition's id: `dsp_…`. */
+                disposition_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete a disposition */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_disposition: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The disposition's id: `dsp_…`. */
+                disposition_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DispositionChange"];
+            };
+        };
+        responses: {
+            /** @description Change a disposition */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disposition"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_inbound_routes: {
+        parameters: {
+            query?: {
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List inbound routes, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Route"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    create_inbound_route: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInboundRoute"];
+            };
+        };
+        responses: {
+            /** @description Create an inbound route */
+            201: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_inbound_route: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The inbound route's id: `rte_…`. */
+                inbound_route_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One inbound route */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_inbound_route: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The inbound route's id: `rte_…`. */
+                inbound_route_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Delete an inbound route */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    update_inbound_route: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The inbound route's id: `rte_…`. */
+                inbound_route_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InboundRouteChange"];
+            };
+        };
+        responses: {
+            /** @description Change an inbound route */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_reservations: {
+        parameters: {
+            query?: {
+                /** @description Filter: `agent_id[op]=value` with eq, ne, in, prefix. */
+                agent_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `queue_id[op]=value` with eq, ne, in, prefix. */
+                queue_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `kind[op]=value` with eq, ne, in. */
+                kind?: {
+                    /** @enum {string} */
+                    eq?: "call" | "conversation";
+                    /** @enum {string} */
+                    ne?: "call" | "conversation";
+                    in?: string;
+                };
+                /** @description Filter: `state[op]=value` with eq, ne, in. */
+                state?: {
+                    /** @enum {string} */
+                    eq?: "offered" | "accepted" | "connected" | "wrap_up" | "done" | "declined" | "missed" | "withdrawn" | "failed";
+                    /** @enum {string} */
+                    ne?: "offered" | "accepted" | "connected" | "wrap_up" | "done" | "declined" | "missed" | "withdrawn" | "failed";
+                    in?: string;
+                };
+                /** @description Filter: `call_id[op]=value` with eq, ne, in, prefix. */
+                call_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `conversation_id[op]=value` with eq, ne, in, prefix. */
+                conversation_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `disposition[op]=value` with eq, ne, in, prefix. */
+                disposition?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `offered_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                offered_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List reservations, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Reservation"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_reservation: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The reservation's id: `rsv_…`. */
+                reservation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One reservation */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    accept_reservation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The reservation's id: `rsv_…`. */
+                reservation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accept a conversation */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    decline_reservation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The reservation's id: `rsv_…`. */
+                reservation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Decline"];
+            };
+        };
+        responses: {
+            /** @description Decline an offer */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    finish_reservation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The reservation's id: `rsv_…`. */
+                reservation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WrapUp"];
+            };
+        };
+        responses: {
+            /** @description End the wrap-up */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    extend_reservation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes a repetition safe: it gets the first answer again, for a day. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path: {
+                /** @description The reservation's id: `rsv_…`. */
+                reservation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoreTime"];
+            };
+        };
+        responses: {
+            /** @description Take more time for the wrap-up */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Idempotent-Replayed": components["headers"]["IdempotentReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    get_queues_live: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All queues at this moment */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["api.http.analytics.Live"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_queue_numbers: {
+        parameters: {
+            query?: {
+                /** @description The beginning: microseconds since 1970. The last 24 hours when it is not given. */
+                from_us?: number;
+                /** @description The end, which is not part of it; at most 100 days later. */
+                to_us?: number;
+                /** @description Only this queue, by its id. */
+                queue?: string;
+                /** @description Answered within how long: one of 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600. */
+                within_s?: number;
+                /** @description Who hung up within it was not lost: 0 or one of the same edges. */
+                short_s?: number;
+                /** @description Which service level: answered_and_lost, offered, answered, lost_in_time. */
+                variant?: string;
+                /** @description `total` (one row for a queue) or `interval` (one for each quarter of an hour). */
+                by?: string;
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What queues did */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_agent_numbers: {
+        parameters: {
+            query?: {
+                /** @description The beginning: microseconds since 1970. The last 24 hours when it is not given. */
+                from_us?: number;
+                /** @description The end, which is not part of it; at most 100 days later. */
+                to_us?: number;
+                /** @description Only this agent, by its id. */
+                agent?: string;
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What agents did */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
         };
     };
@@ -18379,7 +23095,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["RejectedRow"][];
+                        data: components["schemas"]["api.http.rate_decks.RejectedRow"][];
                         has_more: boolean;
                         next_cursor: string | null;
                     };
@@ -22568,7 +27284,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Live"];
+                    "application/json": components["schemas"]["api.http.system.Live"];
                 };
             };
             400: components["responses"]["Problem400"];
