@@ -101,7 +101,7 @@ class World:
     def lose(self) -> None:
         self.take(self.session.detach(self.now))
 
-    def ask(self, kind: str, *, request: str = "", **members: Any) -> str:
+    def ask(self, kind: str, /, *, request: str = "", **members: Any) -> str:
         """Send a request; its id."""
         self._asked += 1
         request = request or f"r{self._asked}"
