@@ -1,11 +1,13 @@
 """Coding and decoding of a leg's sound: 20 ms at 8 kHz on this side, what was agreed with the browser on the other."""
 
+from contextlib import suppress
 from fractions import Fraction
 from typing import Literal
 
-from av import AudioFrame, AudioResampler, CodecContext
+from av import AudioFrame, CodecContext
 from av.audio.codeccontext import AudioCodecContext
 from av.error import FFmpegError
+from av.filter import Graph
 from av.packet import Packet
 
 from freeswitch.simulator.media import FRAME_BYTES, RATE, SAMPLES
@@ -51,12 +53,32 @@ class Encoder:
         return b"".join(bytes(packet) for packet in self._context.encode(sound))
 
 
+def _resampler(sound: AudioFrame) -> Graph:
+    """Brings frames like this one to ours. PyAV's own resampler would keep a thread for each core."""
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add(
+        "abuffer",
+        sample_rate=str(sound.sample_rate),
+        sample_fmt=sound.format.name,
+        channel_layout=sound.layout.name,
+        time_base=f"1/{sound.sample_rate}",
+    )
+    shape = graph.add("aformat", sample_rates=str(RATE), sample_fmts="s16", channel_layouts="mono")
+    sink = graph.add("abuffersink")
+    source.link_to(shape)
+    shape.link_to(sink)
+    graph.configure()
+    graph.set_audio_frame_size(SAMPLES)
+    return graph
+
+
 class Decoder:
     """Decodes what one browser sends, into whole frames."""
 
     def __init__(self, codec: Codec) -> None:
         self._context = _context(codec, "r")
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=RATE, frame_size=SAMPLES)
+        self._resampler: Graph | None = None
         self.failed = 0
 
     def decode(self, payload: bytes) -> list[bytes]:
@@ -65,8 +87,13 @@ class Decoder:
         try:
             for sound in self._context.decode(Packet(payload)):
                 sound.pts = None
-                for frame in self._resampler.resample(sound):
-                    found.append(bytes(frame.planes[0])[:FRAME_BYTES])
+                if self._resampler is None:
+                    self._resampler = _resampler(sound)
+                self._resampler.push(sound)
+                with suppress(BlockingIOError):
+                    while True:
+                        frame = self._resampler.pull()
+                        found.append(bytes(frame.planes[0])[:FRAME_BYTES])
         except FFmpegError:
             self.failed += 1
         return found
