@@ -83,6 +83,7 @@ async def test_sockets_that_never_read_are_cut_off_and_harm_nobody(
 ) -> None:
     """They say hello and then take nothing any more, while there is always something to tell them."""
     monkeypatch.setattr(socket_module, "MOST_WAITING", 10)
+    monkeypatch.setattr(socket_module, "SEND_S", 1000.0)
     async with (
         open_place(database_url, redis_url, tmp_path) as place,
         controller(place, tmp_path) as (url, parts),
@@ -111,9 +112,9 @@ async def _never_reads(
     stream = await trio.open_tcp_stream("127.0.0.1", _port(url))
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     try:
-        ws = WSConnection(ConnectionType.CLIENT)
+        door = WSConnection(ConnectionType.CLIENT)
         await stream.send_all(
-            ws.send(Asked(host="127.0.0.1", target="/v1/signaling", subprotocols=[PROTOCOL]))
+            door.send(Asked(host="127.0.0.1", target="/v1/signaling", subprotocols=[PROTOCOL]))
         )
         await stream.receive_some(65536)
         ws = Connection(ConnectionType.CLIENT)
