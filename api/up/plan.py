@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from api.up import ports, probes
 from api.up.parts import Part, PartFailed, Probe, Program, Server, run_once
-from api.up.prepare import Prepared
+from api.up.prepare import DESK, Prepared
 from api.up.statedir import StateDir
 from api.up.supervisor import Act
 from core.config import Settings, SwitchAddress, hide_password, load_secret
@@ -79,7 +79,7 @@ def make(given: Settings, choices: Choices, state: StateDir) -> Plan:
         plan.settings.blobs_folder().mkdir(parents=True, exist_ok=True)
     if choices.simulator and not settings.switches:
         _simulator(plan, choices, state)
-    _prepare(plan, state)
+    _prepare(plan, state, desk=choices.simulator and not settings.switches)
     real = given.database_url or given.redis_url or given.s3_endpoint
     plays = choices.fakes or (choices.fakes is None and not real and settings.reaches_this_machine)
     if plays:
@@ -200,9 +200,9 @@ def _fakes(plan: Plan, choices: Choices, state: StateDir, address: str) -> None:
     plan.steps.append(_program("fakes", about, argv, env, state, probes.fakes(list(plan.fakes.values()))))
 
 
-def _prepare(plan: Plan, state: StateDir) -> None:
+def _prepare(plan: Plan, state: StateDir, *, desk: bool) -> None:
     async def run() -> str:
-        argv = [sys.executable, "-m", "api.up.prepare"]
+        argv = [sys.executable, "-m", "api.up.prepare", *([DESK] if desk else [])]
         out = await run_once(
             "database",
             argv,

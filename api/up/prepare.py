@@ -11,12 +11,16 @@ import sys
 import msgspec
 from msgspec import Struct
 
+from api.up.desk import set_up_desk
 from core.access.people import first_operator
 from core.config import Settings
 from core.errors import IrisxError
 from core.storage import migrate
 from core.storage import nodes as node_store
 from core.storage.database import Database
+
+DESK = "--desk"
+"""The switch is a simulated one: its callers are to be answered by somebody."""
 
 
 class Prepared(Struct, frozen=True):
@@ -31,26 +35,29 @@ class Prepared(Struct, frozen=True):
     """The first operator's, when there was none."""
 
 
-async def _fill(settings: Settings) -> tuple[list[str], tuple[str, str] | None]:
+async def _fill(settings: Settings, desk: bool) -> tuple[list[str], tuple[str, str] | None]:
     database = await Database.open(settings.database_url, max_size=2)
     try:
         nodes = await node_store.ensure_nodes(database, settings.switches, secret=settings.secret)
-        return [node.name for node in nodes], await first_operator(database)
+        operator = await first_operator(database)
+        if desk:
+            await set_up_desk(database)
+        return [node.name for node in nodes], operator
     finally:
         await database.close()
 
 
-def prepare(settings: Settings) -> Prepared:
-    """Migrate, register, make the first operator. May be repeated. Raises `IrisxError`."""
+def prepare(settings: Settings, *, desk: bool = False) -> Prepared:
+    """Migrate, register, make the first operator, with ``desk`` also their queue. May be repeated. Raises `IrisxError`."""
     versions = migrate.migrate(settings.database_url)
-    names, operator = asyncio.run(_fill(settings))
+    names, operator = asyncio.run(_fill(settings, desk))
     email, password = operator or ("", "")
     return Prepared(versions, names, email, password)
 
 
 def main() -> int:
     try:
-        said = prepare(Settings.from_env())
+        said = prepare(Settings.from_env(), desk=DESK in sys.argv[1:])
     except IrisxError as error:
         print(error.detail, file=sys.stderr)
         return 1
