@@ -5,7 +5,6 @@ in a tenant that has neither queues nor agents; whatever people make of it after
 """
 
 from core.errors import Conflict
-from core.logs import get_logger
 from core.model.queueing_records import QueueSettings
 from core.storage import access_users, queues
 from core.storage.access_tenants import MAIN
@@ -13,8 +12,6 @@ from core.storage.agent_admin import NewAgent, insert_agent
 from core.storage.database import Database
 from core.storage.queue_lists import DISPOSITIONS, ROUTES
 from freeswitch.simulator.living import OPERATOR
-
-LOG = get_logger("up")
 
 QUEUE = "Support"
 EXTENSION = "100"
@@ -46,5 +43,4 @@ async def set_up_desk(database: Database, tenant_id: str = MAIN) -> bool:
             name = user.name if user is not None else "Operator"
             new = NewAgent(user_id=operators[0], name=name, extension=EXTENSION, queues={queue.id: 1})
             await insert_agent(connection, tenant_id, new)
-    LOG.info("the desk is set up", queue=queue.id)
     return True
