@@ -5,9 +5,12 @@ CS_EXCHANGE_MEDIA. Which leg goes where when it is over (parked, on with the dia
 switch_ivr_multi_threaded_bridge and audio_bridge_on_exchange_media, checked against a running 1.10.12.
 """
 
+from contextlib import nullcontext
+
 from freeswitch.simulator import answering, executing, originate, transfer
 from freeswitch.simulator import channel as ch
 from freeswitch.simulator import origins as at
+from freeswitch.simulator.apps_media import heard_as
 from freeswitch.simulator.channel import Channel
 from freeswitch.simulator.executing import app
 from freeswitch.simulator.timing import Thread
@@ -32,7 +35,9 @@ def bridge(channel: Channel, data: str) -> Thread:
     waited = channel.answered
     if waited:
         channel.set_call_state(ch.RING_WAIT)
-    other, cause = yield from originate.call(channel.switch, data, caller=channel, timeout_s=timeout)
+    ringback = channel.get("transfer_ringback" if waited else "ringback")
+    with heard_as(channel, ringback) if ringback else nullcontext():
+        other, cause = yield from originate.call(channel.switch, data, caller=channel, timeout_s=timeout)
     if other is None:
         _failed(channel, cause)
         return

@@ -91,6 +91,8 @@ def key_tones(key: str, milliseconds: int) -> list[bytes]:
 
 def open_sound(path: str, sounds_dir: str = "") -> Sound:
     """What a path of FreeSWITCH sounds like. What cannot be read, or is not simulated, is silence of no length."""
+    if path.startswith("%("):
+        return _tones(f"{path};loops=-1")  # (as ``ringback`` has it)
     kind, slashes, rest = path.partition("://")
     if not slashes:
         return _file(find(path, sounds_dir))

@@ -222,6 +222,14 @@ class Browser:
             while len(self._heard) < 25 or max(map(abs, array.array("h", b"".join(self._heard)))) > 200:
                 await trio.sleep(0.05)
 
+    async def wait_for_nothing(self) -> None:
+        """Wait until no frame comes any more."""
+        with trio.fail_after(LIMIT_S):
+            seen = -1
+            while seen != self.frames:
+                seen = self.frames
+                await trio.sleep(0.3)
+
 
 class Browsers:
     """Makes browsers."""

@@ -73,6 +73,17 @@ def test_somebody_who_is_called_with_early_media_is_heard_ringing() -> None:
     assert _pitches(inside.talk(1, a=500)["a"], 620, 425) == {620}
 
 
+def test_who_dials_hears_the_ringback_until_somebody_answers() -> None:
+    inside = _inside("a")
+    _api(inside, "sim callee 4711 ring=0.1 answer=5 pitch=620")
+    _api(inside, "uuid_setvar a transfer_ringback %(9000,0,425)")
+    inside.bench.peers[0].api("uuid_transfer a 'm:^:bridge:sofia/carrier/4711@198.51.100.1' inline")
+    inside.bench.run(1)
+    assert _pitches(inside.talk(1, a=500)["a"], 425, 620) == {425}
+    inside.talk(4, a=500)
+    assert _pitches(inside.talk(1, a=500)["a"], 425, 620) == {620}
+
+
 def test_what_is_played_to_a_leg_is_heard_by_it_alone() -> None:
     inside = _inside("a", "b")
     _api(inside, "uuid_bridge a b")
