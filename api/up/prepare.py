@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from api.up.desk import set_up_desk
+from core import logs
 from core.access.people import first_operator
 from core.config import Settings
 from core.errors import IrisxError
@@ -56,6 +57,8 @@ def prepare(settings: Settings, *, desk: bool = False) -> Prepared:
 
 
 def main() -> int:
+    # (to standard error: what stands on standard output is the answer)
+    logs.set_up(process="prepare")
     try:
         said = prepare(Settings.from_env(), desk=DESK in sys.argv[1:])
     except IrisxError as error:
