@@ -131,8 +131,8 @@ def apply(board: Board, told: Sequence[tuple[str, str, str]]) -> bool:
             continue
         if kind == "content.created" or kind == "content.updated":
             anew = anew or resource.startswith("sch_")
-        elif kind.startswith("content."):
-            continue
+        elif kind.startswith("content.") or kind == "agent.devices":
+            continue  # (says what an agent's page hears with, and is no agent)
         elif resource.startswith("que_") or kind in ("queue_settings.changed", "agent.deleted"):
             anew = True
         else:
