@@ -15,6 +15,7 @@ BENCHES = (
     "webhook_ingest",
     "resume",
     "journey_load",
+    "signaling",
 )
 
 
