@@ -7,7 +7,7 @@ has changed, and they are compiled in a thread. `plan` is a decision for one mes
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, cast
 
 from msgspec import Struct
@@ -141,7 +141,8 @@ class Boards:
     def _carrier(self, row: CarrierRow, facts: store.Facts, accounts: tuple[str, ...]) -> Carrier:
         cap = row.limits.spend_per_day
         # What all of its accounts can do: any of them may be taken.
-        can = [frozenset[str](self._channels[facts.working[name]].capabilities.sends) for name in accounts]
+        abilities = [self._channels[facts.working[name]].capabilities for name in accounts]
+        can = [frozenset[str](one.sends) for one in abilities]
         return Carrier(
             id=row.id,
             kind=cast(Kind, row.kind),
@@ -153,7 +154,15 @@ class Boards:
             never=row.limits.never,
             spend_left=float(cap) - facts.spent.get(row.id, 0.0) if cap else None,
             usable=bool(accounts),
+            most_files=_least(one.max_files for one in abilities),
+            most_file_bytes=_least(one.max_file_bytes for one in abilities),
+            most_total_bytes=_least(one.max_total_bytes for one in abilities),
         )
+
+
+def _least(limits: Iterable[int]) -> int:
+    """The narrowest of some limits, of which 0 is none."""
+    return min((one for one in limits if one), default=0)
 
 
 def _compiled(rates: list[tuple[str, Rate]], settings: store.Settings) -> dict[Kind, RateTable]:
@@ -194,6 +203,7 @@ def wanted_of(
         tried=tried,
         busy=busy,
         urgent=purpose == "transactional",
+        files=tuple(one.size for one in outbound.files),
     )
 
 

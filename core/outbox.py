@@ -7,7 +7,7 @@ and written down together (`core.batches`). Routed messages come from `core.rout
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -395,7 +395,13 @@ class Sender:
 
         tolls = [await self._toll(opening) for opening in openings]
         starts = [
-            Start(one=opening.one, carrier_id=toll.carrier_id, cost=toll.cost, route=opening.route)
+            Start(
+                one=opening.one,
+                why=_wanted_until(opening),
+                carrier_id=toll.carrier_id,
+                cost=toll.cost,
+                route=opening.route,
+            )
             for opening, toll in zip(openings, tolls, strict=True)
         ]
         begun = await attempts.begin(
@@ -453,6 +459,12 @@ class Sender:
                 source="provider",
                 now_us=now_us(),
             )
+
+
+def _wanted_until(opening: _Opening) -> Mapping[str, object]:
+    """Kept with a routed attempt: until when another carrier may have it, should this one not deliver it."""
+    until_us = opening.one.deadline_us
+    return {"until_us": until_us} if opening.route is not None and until_us < store.FOR_EVER_US else {}
 
 
 def _counted(outcome: str) -> str:

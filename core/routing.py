@@ -129,7 +129,7 @@ class Router:
                 letter.outbound,
                 one.route,
                 purpose=letter.purpose,
-                tried=frozenset(tried),
+                tried=frozenset(tried.union(one.lost)),
                 busy=frozenset(busy),
             )
             decision = plan(ready, wanted)
@@ -200,7 +200,7 @@ class Router:
         pauses = [_WAITS[why] for why in reasons if why in _WAITS]
         left_s = (one.deadline_us - moment) / 1e6
         pause_s = 0.0
-        if "tried" in reasons and attempt < MAX_ATTEMPTS:
+        if one.tried and "tried" in reasons and attempt < MAX_ATTEMPTS:
             # (all of them failed: the next round is as patient as a second try of one account)
             pause_s = pause_of(max(attempt, 1), random.uniform(0.8, 1.2))
         if pauses:
@@ -218,7 +218,7 @@ class Router:
         said = ", ".join(sorted(reasons)) or "there is none"
         over = partial(
             attempts.over, self._db, one, 0,
-            outcome="expired" if pause_s else "no_carrier",
+            outcome="expired" if pause_s else "no_carrier", lost=bool(one.lost),
             code=last.code if last is not None and last.code else "expired" if pause_s else "no_carrier",
             reason=last.reason if last is not None and last.reason else f"no carrier can take it: {said}",
             now_us=moment, nobody=attempts.Nobody(decision, one.route),
@@ -236,4 +236,5 @@ def _after(one: Claimed, tried: set[str], attempt: int) -> Claimed:
         deadline_us=one.deadline_us,
         route=one.route,
         tried=tuple(sorted(tried)),
+        lost=one.lost,
     )

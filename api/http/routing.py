@@ -119,6 +119,9 @@ class RoutingSettings(Body):
     explore: Annotated[float, Meta(ge=0, le=0.02)] = 0.015
     """The share of messages that try the second best carrier; never codes and alarms."""
     exchange: Annotated[list[ExchangeRate], Meta(max_length=500)] = msgspec.field(default_factory=list)
+    second_try: bool = True
+    """What a carrier took and, by its own report and fault, did not deliver goes by another one, once. Never after an outcome
+    that nobody knows, nor when the receiver was the reason."""
 
 
 class RoutingSettingsNow(Struct):
@@ -128,6 +131,7 @@ class RoutingSettingsNow(Struct):
     second_costs: float
     explore: float
     exchange: list[ExchangeRate]
+    second_try: bool
     version: int
 
 
@@ -286,6 +290,7 @@ async def put_routing_settings(ask: Ask[RoutingSettings]) -> Answer:
         body.second_costs,
         body.explore,
         tuple(Exchange(one.currency, one.from_us, one.value) for one in body.exchange),
+        body.second_try,
     )
     version = await store.put_settings(ask.services.database, ask.tenant_id, settings, version=ask.if_match)
     return versioned(ask, _settings(settings, version))
@@ -297,6 +302,7 @@ def _settings(settings: store.Settings, version: int) -> RoutingSettingsNow:
         settings.second_costs,
         settings.explore,
         [ExchangeRate(one.currency, one.value, one.from_us) for one in settings.exchange],
+        settings.second_try,
         version,
     )
 

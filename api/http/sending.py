@@ -15,10 +15,12 @@ from api.http.patterns import whole
 from api.http.problem import bad_value
 from api.http.shapes import Body
 from core.clock import now_us
-from core.errors import Conflict
+from core.errors import Conflict, RequestError
 from core.model.policy import Purpose
+from core.model.routing import takes
+from core.storage import attachments, outbox
 from core.storage import conversations as store
-from core.storage import outbox
+from core.storage.database import Connection
 from core.storage.starting import open_place, type_of
 from irisx_sdk import Address, Text
 
@@ -43,6 +45,7 @@ class FirstMessage(Body):
     route: Literal["", "sms"] = ""
     """A kind of carrier: which one is decided when it is sent."""
     attachments: Annotated[tuple[AttachmentId, ...], Meta(max_length=MOST_FILES)] = ()
+    """With `route` only carriers are asked whose accounts take all of them."""
     send_at_us: Moment = 0
     deadline_us: Moment = 0
     """After it nobody wants it any more; 0: never."""
@@ -79,6 +82,8 @@ async def send_message(ask: Ask[FirstMessage]) -> Answer:
         place = await open_place(connection, ask.tenant_id, to, channel_id=body.channel_id, now_us=moment)
         if body.channel_id:
             await take_files(ask, connection, body.attachments, body.channel_id)
+        elif body.attachments:
+            await _take_routed(ask, connection, body)
         message_id = await outbox.enqueue(
             connection,
             ask.tenant_id,
@@ -101,11 +106,21 @@ async def send_message(ask: Ask[FirstMessage]) -> Answer:
     return Answer(202, await store.get_message(ask.services.database, ask.tenant_id, message_id))
 
 
+async def _take_routed(ask: Ask[FirstMessage], connection: Connection, body: FirstMessage) -> None:
+    """Lock the files of a message that no account has yet. Raises `RequestError` when no carrier there is takes them.
+
+    Which of those that do will have it is decided when it goes out.
+    """
+    sizes = tuple(await attachments.take(connection, ask.tenant_id, body.attachments))
+    ready = await ask.services.boards.get(ask.tenant_id, fresh=True)
+    carriers = [one for one in ready.board.carriers if one.kind == body.route]
+    if carriers and not any("media" in one.abilities and takes(one, sizes) for one in carriers):
+        raise RequestError("no carrier takes these files", code="no_files_here")
+
+
 def _address(body: FirstMessage) -> Address:
     if bool(body.channel_id) == bool(body.route):
         raise bad_value("/channel_id", "name either an account (channel_id) or a route")
-    if body.route and body.attachments:
-        raise bad_value("/attachments", "files go through an account that is named")
     if body.route and body.to.kind != "phone":
         raise bad_value("/to/kind", "only a phone number can be routed")
     if body.to.kind == "phone" and not re.fullmatch(PHONE, body.to.value):

@@ -54,6 +54,10 @@ class Carrier(Struct, frozen=True, kw_only=True):
     """What may still be spent today; None without a cap."""
     usable: bool = True
     """It has an account that works."""
+    most_files: int = 0
+    """Files that it takes with one message; 0: any number."""
+    most_file_bytes: int = 0
+    most_total_bytes: int = 0
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -72,6 +76,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """The highest price that leaves a margin; None: any."""
     urgent: bool = False
     """A one-time code, an alarm: nothing is tried out with it."""
+    files: tuple[int, ...] = ()
+    """The sizes of what goes with it, in bytes."""
 
 
 class Candidate(Struct, frozen=True, omit_defaults=True):
@@ -144,7 +150,9 @@ def decide(board: Board, wanted: Wanted, now_us: int, chance: float) -> Decision
             why = "no_account"
         elif carrier_id in tried:
             why = "tried"
-        elif needs and not needs <= carrier.abilities:
+        elif needs and not (
+            needs <= carrier.abilities and (not wanted.files or takes(carrier, wanted.files))
+        ):
             why = "cannot"
         elif (carrier.only and not digits.startswith(carrier.only)) or (
             carrier.never and digits.startswith(carrier.never)
@@ -198,6 +206,15 @@ def decide(board: Board, wanted: Wanted, now_us: int, chance: float) -> Decision
         chosen[0], chosen[1] = chosen[1], chosen[0]
         explored = True
     return Decision(tuple(chosen), tuple(skipped), explored)
+
+
+def takes(carrier: Carrier, files: tuple[int, ...]) -> bool:
+    """Whether these files, in bytes, go with one message of this carrier."""
+    return (
+        (not carrier.most_files or len(files) <= carrier.most_files)
+        and (not carrier.most_file_bytes or max(files) <= carrier.most_file_bytes)
+        and (not carrier.most_total_bytes or sum(files) <= carrier.most_total_bytes)
+    )
 
 
 def _rank(one: tuple[int, float, Candidate]) -> tuple[int, float, str]:

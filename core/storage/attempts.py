@@ -400,14 +400,17 @@ async def over(
     now_us: int,
     lesson: Lesson | None = None,
     nobody: Nobody | None = None,
+    lost: bool = False,
 ) -> None:
     """Certainly not sent by this attempt, and nobody will try again.
 
-    If an earlier one had an outcome that nobody knows, so has the message, unless the provider has refused it since.
+    If an earlier one had an outcome that nobody knows, so has the message, unless the provider has refused it since. When
+    there is no other carrier for one that was ``lost``, what its carrier reported is what became of it.
     """
-    state = "unknown" if one.doubtful and outcome != "refused" else "failed"
+    state = "unknown" if one.doubtful and outcome != "refused" else "undelivered" if lost else "failed"
+    said = ("", "") if lost else (code, reason)
     async with db.tenant(one.tenant_id) as connection:
-        entries = await _finish(connection, one.tenant_id, one.message_id, state, code, reason, now_us)
+        entries = await _finish(connection, one.tenant_id, one.message_id, state, *said, now_us)
         await _end(connection, one, number, outcome, code=code, reason=reason, now_us=now_us)
         if nobody is not None:
             await connection.execute(
@@ -448,7 +451,9 @@ async def _finish(
 ) -> list[NewEntry]:
     """Out of the outbox; the message moves on, unless a receipt has told more of it already."""
     row = await connection.fetchrow(
-        "update messages set state = $3, code = $4, reason = $5, version = version + 1 where tenant_id = $1 and id = $2"
+        # (without a code that which is there stays)
+        "update messages set state = $3, code = case when $4 = '' then code else $4 end,"
+        " reason = case when $4 = '' then reason else $5 end, version = version + 1 where tenant_id = $1 and id = $2"
         " and state = 'queued' returning conversation_id, version",
         tenant_id,
         message_id,

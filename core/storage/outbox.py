@@ -75,9 +75,11 @@ class Claimed(Struct, frozen=True):
     """When its present account was called for it first; 0 before."""
     doubtful: bool = False
     """Its account may have it: an earlier try had an outcome that nobody knows, and would be recognised."""
+    lost: tuple[str, ...] = ()
+    """Carriers that took it and reported that it did not arrive (`core.storage.rerouting`)."""
 
 
-_ROW = "o.tenant_id, o.message_id, o.channel_id, o.attempts, o.deadline_us, o.route, o.tried, o.first_us, o.doubtful, o.due_us"
+_ROW = "o.tenant_id, o.message_id, o.channel_id, o.attempts, o.deadline_us, o.route, o.tried, o.first_us, o.doubtful, o.due_us, o.lost"
 
 
 _HASTE = "(select set_config('synchronous_commit', 'off', true)) haste"
@@ -219,6 +221,7 @@ def _claimed(rows: Iterable[Any]) -> list[Claimed]:
             tried=tuple(row["tried"]),
             first_us=row["first_us"],
             doubtful=row["doubtful"],
+            lost=tuple(row["lost"]),
         )
         for row in ordered
     ]

@@ -18,6 +18,7 @@ from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.learning import Lesson, learn
+from core.storage.rerouting import reroute
 from core.storage.texts import bigint, storable
 from irisx_sdk.messages import Preference, Status
 
@@ -25,6 +26,8 @@ MOST_LOST_S = 600.0
 """Seconds that one lost message counts for at most."""
 LOCKS = 1024
 """Locks that the ids of all messages share: few enough for Postgres's table of locks, however many ids a batch has."""
+_ARRIVED = ("delivered", "read")
+_LOST = ("failed", "undelivered")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,7 +44,7 @@ async def write_statuses(
         # (in one order for everybody; those of one id stay in theirs)
         for status in sorted(fresh, key=lambda one: one.id):
             told = await _apply(connection, tenant_id, channel_id, status, received_us)
-            moved += [(entry.resource, status) for entry in told]
+            moved += [(entry.resource, status) for entry in told if entry.type != "message.rerouted"]
             entries += told
         await append(connection, entries)
     return moved
@@ -67,7 +70,7 @@ async def adopt(
 ) -> list[NewEntry]:
     """Apply the receipts that came before the ids were known; entries for the log of the caller's transaction."""
     early = await connection.fetch(
-        "select provider_id, state, at_us, code, reason from receipts"
+        "select provider_id, state, at_us, code, reason, own_fault from receipts"
         " where tenant_id = $1 and channel_id = $2 and provider_id = any($3) and message_id = '' order by id",
         tenant_id,
         channel_id,
@@ -75,7 +78,10 @@ async def adopt(
     )
     entries: list[NewEntry] = []
     for row in early:
-        status = Status(row["provider_id"], row["state"], row["at_us"], row["code"], row["reason"])
+        status = Status(
+            row["provider_id"], row["state"], row["at_us"], row["code"], row["reason"],
+            own_fault=row["own_fault"],
+        )  # fmt: skip
         entries += await _apply(connection, tenant_id, channel_id, status, now_us)
     return entries
 
@@ -211,10 +217,10 @@ async def _keep(
         first.setdefault((storable(status.id), status.state, storable(status.code)), status)
     keys = sorted(first)
     inserted = await connection.fetch(
-        "insert into receipts (tenant_id, channel_id, provider_id, state, code, reason, at_us, received_us)"
-        " select $1, $2, provider_id, state, code, reason, at_us, $3"
-        " from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])"
-        " r (provider_id, state, code, reason, at_us)"
+        "insert into receipts (tenant_id, channel_id, provider_id, state, code, reason, at_us, received_us, own_fault)"
+        " select $1, $2, provider_id, state, code, reason, at_us, $3, own_fault"
+        " from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bool[])"
+        " r (provider_id, state, code, reason, at_us, own_fault)"
         " on conflict (tenant_id, channel_id, provider_id, state, code) do nothing returning provider_id, state, code",
         tenant_id,
         channel_id,
@@ -224,6 +230,7 @@ async def _keep(
         [key[2] for key in keys],
         [storable(first[key].reason) for key in keys],
         [bigint(first[key].at_us) for key in keys],
+        [first[key].own_fault for key in keys],
     )
     there = {(row["provider_id"], row["state"], row["code"]) for row in inserted}
     return [status for key, status in first.items() if key in there]
@@ -267,18 +274,15 @@ async def _apply(
         provider_id,
         message_id,
     )
-    parts = {
-        row["provider_id"]: row["state"]
-        for row in await connection.fetch(
-            "select provider_id, state from message_parts where tenant_id = $1 and message_id = $2",
-            tenant_id,
-            message_id,
-        )
-    }
-    after = messaging.advanced(parts[provider_id], status.state)
-    if after == parts[provider_id]:
+    rows = await connection.fetch(
+        "select provider_id, state, part, channel_id from message_parts where tenant_id = $1 and message_id = $2",
+        tenant_id,
+        message_id,
+    )
+    mine = next(row for row in rows if row["provider_id"] == provider_id and row["channel_id"] == channel_id)
+    after = messaging.advanced(mine["state"], status.state)
+    if after == mine["state"]:
         return []
-    parts[provider_id] = after
     await connection.execute(
         "update message_parts set state = $4 where tenant_id = $1 and channel_id = $2 and provider_id = $3",
         tenant_id,
@@ -286,7 +290,18 @@ async def _apply(
         provider_id,
         after,
     )
-    state = messaging.state_of_parts(parts.values())
+    # (parts below 0: another carrier has the message since)
+    states = [
+        after if row is mine else row["state"] for row in rows if (row["part"] > 0) == (mine["part"] > 0)
+    ]
+    state = messaging.state_of_parts(states)
+    if mine["part"] < 0 and (state not in _ARRIVED or message["state"] in _ARRIVED):
+        return []
+    if status.own_fault and mine["part"] > 0 and all(one in _LOST for one in states):
+        again = await reroute(connection, tenant_id, channel_id, message_id, message, status, now_us=now_us)
+        if again is not None:
+            await _teach(connection, tenant_id, channel_id, message_id, message["state"], state, now_us)
+            return [again]
     if state == message["state"]:
         return []
     at_us = bigint(status.at_us) or now_us
@@ -304,24 +319,32 @@ async def _apply(
         _decimal(status.price),
         storable(status.currency)[:3],
     )
-    await _teach(connection, tenant_id, message_id, message["state"], state, now_us)
+    await _teach(connection, tenant_id, channel_id, message_id, message["state"], state, now_us)
     return [_told(tenant_id, message_id, message, state, status, at_us)]
 
 
 async def _teach(
-    connection: Connection, tenant_id: str, message_id: str, before: str, state: str, now_us: int
+    connection: Connection,
+    tenant_id: str,
+    channel_id: str,
+    message_id: str,
+    before: str,
+    state: str,
+    now_us: int,
 ) -> None:
     """A carrier's chance is that of arriving: what it took and did not deliver was no success."""
-    arrived = state in ("delivered", "read") and before not in ("delivered", "read")
-    lost = state in ("failed", "undelivered")
+    arrived = state in _ARRIVED and before not in _ARRIVED
+    lost = state in _LOST
     if not arrived and not lost:
         return
     row = await connection.fetchrow(
         "select a.carrier_id, a.started_us, m.recipient ->> 'value' as value, m.recipient ->> 'kind' as kind"
         " from attempts a join messages m on m.tenant_id = a.tenant_id and m.id = a.message_id"
-        " where a.tenant_id = $1 and a.message_id = $2 and a.carrier_id <> '' order by a.number desc limit 1",
+        " where a.tenant_id = $1 and a.message_id = $2 and a.channel_id = $3 and a.carrier_id <> ''"
+        " order by a.number desc limit 1",
         tenant_id,
         message_id,
+        channel_id,
     )
     if row is None:
         return

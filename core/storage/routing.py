@@ -41,6 +41,8 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     explore: float = EXPLORE
     """The share of messages by which the second best carrier is tried, to learn."""
     exchange: tuple[Exchange, ...] = ()
+    second_try: bool = True
+    """What a carrier took and did not deliver by its own fault goes by another one, once (`core.storage.rerouting`)."""
 
 
 class Facts(Struct, kw_only=True):

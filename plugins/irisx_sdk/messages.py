@@ -222,6 +222,9 @@ class Status(Struct, frozen=True, omit_defaults=True):
     """What the provider bills it as, in its own word (WhatsApp: ``marketing``)."""
     complaint: bool = False
     """The receiver reported it as unwanted."""
+    own_fault: bool = False
+    """It certainly did not arrive, by the provider's own doing (its account, its limits, its network): another provider may
+    deliver it. False where the receiver is the reason, or nobody knows."""
 
 
 class Preference(Struct, frozen=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from core.storage.inbound import Arrival, write_inbound
 from irisx_sdk import Address, Inbound, Text
 from tests.api.conftest import Connect
 from tests.api.harness import SECRET, Api
+from tests.api.test_attachments import PNG, upload
 
 pytestmark = pytest.mark.asyncio_loop
 
@@ -143,6 +144,23 @@ async def test_somebody_is_written_to_first_by_whatever_carrier(connect: Connect
         await ours.ask("POST", "/messages", {**body, "channel_id": new_id("chn")}, 404)
         taken = await ours.ask("POST", f"/messages/{second['id']}/cancel")
         assert taken["state"] == "cancelled"
+
+
+async def test_a_routed_message_takes_files_where_a_carrier_does(connect: Connect) -> None:
+    async with connect() as api:
+        ours = await shop(api)
+        centre = await create_channel(
+            api.database, ours.tenant, secret=SECRET, type="sms.smpp", name="Centre", settings={}, hidden=()
+        )
+        await ours.ask("POST", "/carriers", {"name": "Words only", "channel_ids": [centre.id]})
+        file = (await upload(api, ours.key, PNG)).json()["id"]
+        to = {"kind": "phone", "value": "+4930777"}
+        body: dict[str, Any] = {"to": to, "text": "", "route": "sms", "attachments": [file]}
+        assert (await ours.ask("POST", "/messages", body, 400))["code"] == "no_files_here"
+        await ours.carrier("Pictures", "prefix,price\n*,0.09\n")
+        sent = await ours.ask("POST", "/messages", body, 202)
+        assert [one["id"] for one in sent["files"]] == [file] and sent["channel_id"] == ""
+        assert (await ours.ask("POST", "/messages", body, 409))["code"] == "attachment_used"
 
 
 async def test_of_two_who_answer_at_once_both_are_stored_in_order_or_one_is_told(connect: Connect) -> None:

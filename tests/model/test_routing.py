@@ -259,6 +259,7 @@ def order(found: Decision) -> list[str]:
 
 
 TO_BERLIN = Wanted(digits="4930123")
+MEDIA = frozenset({"media"})
 
 
 def test_the_cheapest_of_equals_goes_first_and_all_are_named() -> None:
@@ -274,6 +275,9 @@ def test_the_cheapest_of_equals_goes_first_and_all_are_named() -> None:
         ({"usable": False}, {}, "no_account"),
         ({}, {"tried": frozenset("x")}, "tried"),
         ({}, {"needs": frozenset({"media"})}, "cannot"),
+        ({"abilities": MEDIA, "most_files": 1}, {"needs": MEDIA, "files": (5, 5)}, "cannot"),
+        ({"abilities": MEDIA, "most_file_bytes": 9}, {"needs": MEDIA, "files": (5, 10)}, "cannot"),
+        ({"abilities": MEDIA, "most_total_bytes": 14}, {"needs": MEDIA, "files": (5, 10)}, "cannot"),
         ({"only": ("1",)}, {}, "not_allowed_there"),
         ({"never": ("4930",)}, {}, "not_allowed_there"),
         ({}, {"digits": "33123"}, "no_rate"),
@@ -288,6 +292,15 @@ def test_what_cannot_do_it_is_out_with_its_reason(
     asked = Wanted(**{"digits": "4930123", **wanted})  # type: ignore[arg-type]
     found = decide(board([sms("x", **carrier)], {"x": 1.0}), asked, NOW, 0.5)
     assert found.order == () and [one.skipped for one in found.skipped] == [why]
+
+
+def test_files_go_by_who_takes_all_of_them() -> None:
+    narrow, wide = (
+        sms("a", abilities=MEDIA, most_file_bytes=9),
+        sms("b", abilities=MEDIA, most_files=2, most_total_bytes=15),
+    )
+    asked = Wanted(digits="4930123", needs=MEDIA, files=(5, 10))
+    assert order(decide(board([narrow, wide], {"a": 1, "b": 2}), asked, NOW, 0.5)) == ["b"]
 
 
 def test_an_open_breaker_is_out_and_a_half_open_one_is_probed_first_with_others_behind_it() -> None:

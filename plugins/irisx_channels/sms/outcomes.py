@@ -18,14 +18,18 @@ from irisx_sdk import (
     Throttled,
 )
 
-Meaning = Literal["refused", "opted_out", "config", "throttled", "retry", "unknown"]
-"""``retry``: certainly not sent, another try may work. ``unknown``: nobody can tell whether it was sent."""
+Meaning = Literal["refused", "opted_out", "config", "throttled", "retry", "away", "unknown"]
+"""``retry``: certainly not sent by a passing trouble of the provider's own, another try may work. ``away``: the same, but it is
+the receiver's handset or network, or nobody says whose. ``unknown``: nobody can tell whether it was sent."""
 
 Codes = Mapping[str, tuple[Meaning, str]]
 
 _PERMANENT: Mapping[Meaning, bool | None] = {
-    "refused": True, "opted_out": True, "config": True, "throttled": False, "retry": False, "unknown": None,
+    "refused": True, "opted_out": True, "config": True, "throttled": False, "retry": False, "away": False, "unknown": None,
 }  # fmt: skip
+_OWN_FAULT: frozenset[Meaning] = frozenset({"config", "throttled", "retry"})
+"""In a receipt these say that the provider did not deliver what another one may. What is refused (spam, a number that is not
+there) stays with its sender, whatever way it goes."""
 
 
 def by_status(status: int) -> Meaning:
@@ -55,7 +59,7 @@ def failure(
         return Misconfigured(said, code=label)
     if meaning == "throttled":
         return Throttled(said, code=label, retry_after_s=retry_after_s)
-    if meaning == "retry":
+    if meaning in ("retry", "away"):
         return NotSent(said, code=label)
     if meaning == "unknown":
         return OutcomeUnknown(said, code=label)
@@ -68,13 +72,14 @@ _PLAIN: Mapping[Meaning, str] = {
     "config": "the account, its credentials or its address are not accepted",
     "throttled": "too many messages at once",
     "retry": "not available at the moment",
+    "away": "the receiver is out of reach",
     "unknown": "the answer does not say whether the message was taken",
 }
 
 
 def _contradicts(status: int, meaning: Meaning) -> bool:
     # A server that failed half way through cannot promise that trying again is safe, whatever code it adds.
-    return status >= 500 and status != 503 and meaning in ("retry", "throttled")
+    return status >= 500 and status != 503 and meaning in ("retry", "away", "throttled")
 
 
 def receipt(
@@ -103,6 +108,7 @@ def receipt(
         reference=reference,
         price=price,
         currency=currency,
+        own_fault=failed and meaning in _OWN_FAULT,
     )
 
 

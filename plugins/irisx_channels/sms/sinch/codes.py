@@ -24,7 +24,7 @@ STATES: Final[Mapping[str, State]] = {
 CODES: Final[Codes] = {
     "402": ("refused", "there is no way to this number"),
     "403": ("retry", "an error of Sinch's own"),
-    "404": ("retry", "the network or handset is out of reach for a while"),
+    "404": ("away", "the network or handset is out of reach for a while"),
     "405": ("refused", "a value for a place in the text is missing"),
     "406": ("retry", "it waited too long to be sent"),
     "407": ("refused", "it was cancelled"),

@@ -37,11 +37,11 @@ CODES: Final[Codes] = {
     "21617": ("refused", "the text is too long"),
     "30001": ("retry", "the queue was full"),
     "30002": ("config", "the account is suspended"),
-    "30003": ("retry", "the handset is switched off or out of reach"),
+    "30003": ("away", "the handset is switched off or out of reach"),
     "30004": ("refused", "the message was blocked"),
     "30005": ("refused", "the number does not exist"),
     "30006": ("refused", "a landline, or a network that cannot be reached"),
     "30007": ("refused", "the network took the message for spam"),
-    "30008": ("retry", "the network gave no reason"),
+    "30008": ("away", "the network gave no reason"),
     "30034": ("config", "the sender is not registered for business messages in the USA"),
 }

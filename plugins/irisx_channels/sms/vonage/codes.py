@@ -73,18 +73,18 @@ CLASSIC_CODES: Final[Codes] = {
 
 RECEIPT_CODES: Final[Codes] = {
     "1": ("unknown", "no reason given"),
-    "2": ("retry", "the receiver is away for a while"),
+    "2": ("away", "the receiver is away for a while"),
     "3": ("refused", "the number is not in use"),
     "4": ("refused", "the receiver has barred it"),
     "5": ("refused", "the number moved to another network"),
     "6": ("refused", "the network took it for spam"),
-    "7": ("retry", "the handset was busy"),
+    "7": ("away", "the handset was busy"),
     "8": ("retry", "an error of the network"),
     # (a wrong number and an opt-out share this code: it cannot be called an opt-out)
     "9": ("refused", "a wrong number, or its owner wants nothing"),
     "10": ("refused", "the text is not valid"),
     "11": ("refused", "there is no way to this number"),
-    "12": ("retry", "the handset is out of reach"),
+    "12": ("away", "the handset is out of reach"),
     "13": ("refused", "only for grown-ups"),
     "14": ("refused", "the network blocked it"),
     "15": ("refused", "the receiver's credit is used up"),
