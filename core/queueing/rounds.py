@@ -12,6 +12,7 @@ from core.clock import monotonic
 from core.logs import get_logger
 from core.model.queueing import Board
 from core.model.queueing_records import QueueEntry
+from core.model.reservations import Reservation
 from core.storage import queue_board, queue_follow, queue_tend
 from core.storage.database import Database
 from core.storage.queue_follow import Goodbye
@@ -50,6 +51,17 @@ class Rounds:
     def forget(self) -> None:
         """Read everything anew next time."""
         self._loaded = None
+
+    def due(self) -> bool:
+        """Whether there is anything to do that the log does not tell of: time has come for something."""
+        if self._loaded is None:
+            return True
+        board, now = self._loaded.board, self.now_us()
+        return (
+            0 < board.due_us() <= now
+            or any(_is_over(one, now) for one in board.reservations.values())
+            or any(goes_to(board, one, now) or is_sent_away(board, one) for one in waiting(board))
+        )
 
     async def round(self) -> Sequence[Goodbye]:
         """Everything that there is to do now; the calls that are to be ended. Raises the store's errors."""
@@ -114,6 +126,13 @@ class Rounds:
                     goodbyes.append(Goodbye(one.node, one.call_id, one.tenant_id, sound))
             done += len(gone)
         return done > 0
+
+
+def _is_over(one: Reservation, now_us: int) -> bool:
+    """An offer that has run out, or a wrap-up."""
+    if one.state == "offered":
+        return one.expires_us <= now_us
+    return one.state == "wrap_up" and 0 < one.wrap_until_us <= now_us
 
 
 def waiting(board: Board) -> list[QueueEntry]:

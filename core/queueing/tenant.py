@@ -1,6 +1,6 @@
 """One tenant's queues: read the log, bring the board up to date, decide, store the offers, and do what time does.
 
-A round is one crossing to asyncio; fresh entries of the log begin one at once, and `LOOK_S` one at the latest. A round that fails
+A round is one crossing to asyncio; fresh entries of the log begin one at once, what time does at most `LOOK_S` later. A round that fails
 (the store is away) is begun again with a board that is read anew: nothing is kept that was not stored.
 """
 
@@ -21,6 +21,8 @@ LOG = get_logger("queues")
 
 LOOK_S = 0.25
 """How late what time does (an offer runs out, a wrap-up ends) may be noticed."""
+IDLE_S = 2.0
+"""How often the log is looked into although nobody says that there is something."""
 FIRST_REST_S = 0.2
 MAX_REST_S = 5.0
 WAKES = 64
@@ -62,8 +64,17 @@ class TenantKeeper:
                 board = self._rounds.board
                 if board is not None:
                     attendants.look(board, self._rounds.now_us())
+                await self._pause(wakes)
+
+    async def _pause(self, wakes: Inbox[str]) -> None:
+        """Until there is a fresh entry, something is due, or `IDLE_S` have passed (an entry may go unheard)."""
+        with trio.move_on_after(IDLE_S * random.uniform(0.8, 1.2)):
+            while True:
                 with trio.move_on_after(LOOK_S):
                     await wakes.take()
+                    return
+                if self._rounds.due():
+                    return
 
 
 async def listen(bus: Bus, tenant_id: str, wakes: Inbox[str], heard: Inbox[tuple[str, str]]) -> None:

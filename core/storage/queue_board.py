@@ -27,7 +27,7 @@ from core.storage.queue_rows import (
 
 READ = 5_000
 """Entries of the log that are read at once."""
-TYPES = ("agent.", "reservation.", "queue.", "queue_settings.", "content.")
+GROUPS = ("agent", "reservation", "queue", "queue_settings", "content")
 
 
 class Loaded(Struct):
@@ -111,24 +111,28 @@ async def entries_after(
 ) -> tuple[Sequence[tuple[str, str, str]], int, bool]:
     """What the log says to a board after ``seq``: (type, resource, body); the number reached; whether there is more."""
     async with db.reader(tenant_id) as connection:
+        # (who sees the head sees all entries up to it)
+        head = await connection.fetchval("select head from log_heads where tenant_id = $1", tenant_id)
+        if head is None or head <= seq:
+            return [], seq, False
         rows = await connection.fetch(
-            "select seq, type, resource, case when type like any($3) then body else '' end as body from events"
-            " where tenant_id = $1 and seq > $2 order by seq limit $4",
+            "select seq, type, resource, body from events where tenant_id = $1 and seq > $2 and seq <= $3"
+            " and split_part(type, '.', 1) = any($4) order by seq limit $5",
             tenant_id,
             seq,
-            [f"{one}%" for one in TYPES],
+            head,
+            list(GROUPS),
             READ,
         )
     told = [(row["type"], row["resource"], row["body"]) for row in rows]
-    return told, rows[-1]["seq"] if rows else seq, len(rows) == READ
+    more = len(rows) == READ
+    return told, rows[-1]["seq"] if more else head, more
 
 
 def apply(board: Board, told: Sequence[tuple[str, str, str]]) -> bool:
     """Bring a board up to date; True when it has to be loaded anew (queues, members or hours were changed)."""
     anew = False
     for kind, resource, body in told:
-        if not body:
-            continue
         if kind == "content.created" or kind == "content.updated":
             anew = anew or resource.startswith("sch_")
         elif kind.startswith("content.") or kind == "agent.devices":
