@@ -228,7 +228,7 @@ class Refusal extends Error {
   }
 }
 
-const PERMISSIONS = ['agents', 'analytics', 'queues', 'reservations', 'api-keys', 'automation', 'calls', 'carriers', 'cdrs', 'channels', 'compliance', 'contacts', 'content', 'conversations', 'routing', 'webhooks', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`));
+const PERMISSIONS = ['agents', 'analytics', 'queues', 'api-keys', 'automation', 'calls', 'carriers', 'cdrs', 'channels', 'compliance', 'contacts', 'content', 'conversations', 'routing', 'webhooks', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`)).concat('agents:work');
 
 export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenSeconds = 600 } = {}) {
   const platform = new Platform({ calls, most });

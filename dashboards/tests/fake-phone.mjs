@@ -74,6 +74,15 @@ export class Phones {
   offerView(one) {
     return { id: one.id, kind: one.kind, queue: one.queue_id ? { id: one.queue_id, name: one.queue_name } : null, caller: one.caller, caller_name: one.caller_name, waited_s: one.waited_s, expires_at: iso(one.expires_us / 1000), call_id: one.call_id, conversation_id: one.conversation_id, contact_id: one.contact_id };
   }
+  liveOf(queue) {
+    const mine = [...this.agents.values()].filter((one) => one.queues.includes(queue.id));
+    const count = (test) => mine.filter(test).length;
+    const there = (one) => one.state !== 'offline';
+    return {
+      queue_id: queue.id, name: queue.name, open: queue.id !== 'que_03', staffed: mine.some(there), waiting: queue.waiting, longest_s: queue.longest,
+      agents: { offline: count((one) => !there(one)), not_ready: count((one) => one.state === 'not_ready' && !one.activity), ready: count((one) => one.state === 'ready' && !one.activity), reserved: count((one) => there(one) && one.activity === 'reserved'), busy: count((one) => there(one) && one.activity === 'busy'), wrap_up: count((one) => there(one) && one.activity === 'wrap_up') }
+    };
+  }
   wrapView(one) {
     return { offer: one.id, until: iso(one.wrap_until_us / 1000), caller: one.caller, caller_name: one.caller_name, queue: { id: one.queue_id, name: one.queue_name }, call_id: one.call_id, conversation_id: one.conversation_id, contact_id: one.contact_id };
   }
@@ -275,14 +284,14 @@ export class Phones {
         if (!this.me) throw new Refusal(409, 'no_agent', 'you are no agent');
         return { token: randomUUID(), expires_at: iso(Date.now() + 60_000), urls: [`ws://${req.headers.host}/v1/signaling`], ice_servers: [] };
       }],
-      ['GET', '/v1/agents/me', () => {
-        if (!this.me) throw new Refusal(404, 'no_agent', 'you are no agent');
-        return this.me;
-      }],
       ['GET', '/v1/agents', (_, { query }) => page(filtered([...this.agents.values()], query), query)],
       ['GET', '/v1/queues', (_, { query }) => page([...this.queues.values()], query)],
       ['GET', '/v1/reservations', (_, { query }) => page(filtered([...this.reservations.values()], query).sort((a, b) => b.offered_us - a.offered_us), query)],
-      ['GET', '/v1/analytics/live', () => ({ at: iso(Date.now()), queues: [...this.queues.values()].map((one) => ({ queue_id: one.id, name: one.name, waiting: one.waiting, longest_wait_s: one.longest, service_level: one.id === 'que_01' ? 0.86 : one.id === 'que_02' ? 0.94 : -1, target_s: 20 })), calls: platform.calls.size })],
+      ['GET', '/v1/analytics/live', () => ({ at_us: US(), queues: [...this.queues.values()].map((one) => this.liveOf(one)) })],
+      ['GET', '/v1/analytics/queues', () => ({ from_us: 0, to_us: US(), within_s: 20, short_s: 5, variant: 'answered_and_lost', rows: [['que_01', 86, 100], ['que_02', 47, 50], ['que_03', 0, 0]].map(([queue_id, part, whole]) => ({ queue_id, work: 'call', service_level: { part, whole, share: whole ? part / whole : null } })) })],
+      ['GET', '/v1/queue-settings', () => ({ version: 0, settings: { pause_reasons: ['break', 'lunch', 'meeting', 'training'], weights: { call: { attention: 1, audio: 1, slots: 1 }, chat: { attention: 0.34, audio: 0, slots: 1 }, idle_chat: { attention: 0.1, audio: 0, slots: 0.5 }, message: { attention: 0.2, audio: 0, slots: 0.5 }, idle_message: { attention: 0.1, audio: 0, slots: 0.5 }, mail: { attention: 0.25, audio: 0, slots: 1 }, idle_mail: { attention: 0.1, audio: 0, slots: 0.5 }, asleep_after_s: 600 } } })],
+      ['GET', '/v1/dispositions', (_, { query }) => page(['Solved', 'We have to follow up', 'They want to be called back', 'Complaint', 'Wrong number'].map((name, n) => ({ id: `dsp_0${n}`, name, queue_ids: [], position: n, active: true, version: 1, created_us: US(), updated_us: US() })), query)],
+      ['GET', '/v1/agents/:id/timeline', (_, { query }) => page([[4, 'not_ready', 'lunch'], [60, 'ready', ''], [61, 'not_ready', 'signed_in'], [62, 'offline', '']].map(([minutes, state, reason], n) => ({ id: `${n}`, at_us: US() - minutes * 60e6, state, reason, actor: '' })), query)],
       ['GET', '/v1/agents/:id', ([id]) => need(this.agents, id, 'agent')]
     ];
   }

@@ -1,8 +1,6 @@
 /** Whether the one who is signed in is an agent, and whether this tab is at the desk. */
-import { get } from '$lib/api/client';
+import { get, type ListPage } from '$lib/api/client';
 import { asProblem } from '$lib/api/problem';
-import type { AgentView, Raw } from '$lib/phone/protocol';
-import { agentOf } from '$lib/phone/protocol';
 import { session } from '$lib/session.svelte';
 
 const DESK = 'irisx.desk';
@@ -28,7 +26,7 @@ class Me {
   desk = $state(kept());
   /** What ends the phone; set by who started it. */
   leaving: () => void = () => undefined;
-  agent = $state.raw<AgentView | null>(null);
+  agent = $state.raw<{ id: string } | null>(null);
   /** Null until it is known. */
   isAgent = $state<boolean | null>(null);
   failed = $state(false);
@@ -55,8 +53,11 @@ class Me {
     if (!whose || (whose === this.#whose && !again)) return;
     this.#whose = whose;
     try {
-      this.agent = agentOf(await get<Raw>('/v1/agents/me'));
-      this.isAgent = true;
+      // (their own tenant's: nobody is an agent of one that they only look into)
+      const own = session.can('agents:work') && session.can('agents:read') && (!session.tenant || session.tenant.id === session.person?.tenant_id);
+      const found = own ? (await get<ListPage<{ id: string }>>('/v1/agents', { query: { 'user_id[eq]': whose, limit: 1 } })).data[0] : undefined;
+      this.agent = found ?? null;
+      this.isAgent = found !== undefined;
       this.failed = false;
     } catch (error) {
       const problem = asProblem(error);

@@ -1,4 +1,4 @@
-/** What may come of a call, in the order of the keys 1 to 9. The code is stored; the words are ours. */
+/** What may come of a call where the tenant has not said what, in the order of the keys 1 to 9. The code is stored; the words are ours. */
 export const DISPOSITIONS: readonly { value: string; words: string }[] = [
   { value: 'solved', words: 'Solved' },
   { value: 'follow_up', words: 'We have to follow up' },

@@ -25,13 +25,14 @@ export interface Reservation {
   readonly disposition: string;
   readonly notes: string;
   readonly awaits_us: boolean;
+  readonly quiet_since_us: number;
 }
 
 /** The log brings several entries for one change. */
 const QUIET_MS = 700;
 
 export function reservationOf(raw: Raw): Reservation {
-  return { id: '', agent_id: '', kind: 'call', class: 'call', state: 'offered', reason: '', queue_id: '', queue_name: '', call_id: '', conversation_id: '', caller: '', caller_name: '', offered_us: 0, connected_us: 0, ended_us: 0, done_us: 0, waited_s: 0, disposition: '', notes: '', awaits_us: true, ...raw };
+  return { id: '', agent_id: '', kind: 'call', class: 'call', state: 'offered', reason: '', queue_id: '', queue_name: '', call_id: '', conversation_id: '', caller: '', caller_name: '', offered_us: 0, connected_us: 0, ended_us: 0, done_us: 0, waited_s: 0, disposition: '', notes: '', awaits_us: true, quiet_since_us: 0, ...raw };
 }
 
 class Work {

@@ -5,8 +5,9 @@
 import type { components } from './schema';
 
 export type Schemas = components['schemas'];
-export type Recording = Schemas['Recording'];
 export type Leg = Schemas['Leg'];
+/** A recording as its leg tells of it; the stored file is another thing of that name. */
+export type Recording = Leg['recordings'][number];
 export type Call = Schemas['Call'];
 export type LogItem = Schemas['LogItem'];
 export type Conversation = Schemas['Conversation'];
@@ -25,7 +26,7 @@ const LEG: Leg = {
   held_since_us: 0, muted: false, parked: false, bridged_to: '', other_leg: '', conference: '', conference_id: '', conference_member: '',
   hangup_cause: '', hangup_q850: 0, sip_status: 0, sip_disposition: '', sip_call_id: '', disposition: '', billsec: 0,
   duration: 0, codec: '', trunk: '', digits: 0, recordings: [], recovered: false, recovered_us: 0, transfer: '',
-  marks: [], inferred: false
+  marks: [], inferred: false, agent: ''
 };
 
 const CALL: Call = {

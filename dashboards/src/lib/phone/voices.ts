@@ -24,6 +24,8 @@ export interface World {
 }
 
 export const REPORT_MS = 5_000;
+/** Two looks that are closer together than this tell nothing. */
+const LOOK_MS = 1_500;
 /** After so many restarts of the way the whole connection is made anew, and after as many of those it is given up. */
 const RESTARTS = 2;
 const RENEWALS = 6;
@@ -176,7 +178,11 @@ export class Voices {
   #line(voice: Voice, line: Line): void {
     for (const [leg, one] of this.#held) {
       if (one.voice !== voice) continue;
-      if (line === 'connected') one.restarts = 0;
+      if (line === 'connected') {
+        one.restarts = 0;
+        // The first look, so that the next one tells something.
+        if (!one.last) void voice.sample().then((sample) => (one.last ??= sample), () => undefined);
+      }
       if (line === 'broken' && this.#world.online()) void this.#restore(leg, one);
     }
     this.#world.changed();
@@ -241,6 +247,7 @@ export class Voices {
       const sample = await one.voice.sample().catch(() => null);
       if (!sample) continue;
       const before = one.last;
+      if (before && !doubting && sample.at - before.at < LOOK_MS) continue;
       one.last = sample;
       one.lost += Math.max(0, sample.lost - (before?.lost ?? 0));
       one.received += Math.max(0, sample.received - (before?.received ?? 0));
