@@ -32,6 +32,7 @@ LOG = get_logger("agent-legs")
 
 MOST_SDP = 16 * 1024
 TIDY_S = 15.0
+RINGING = "%(1000,4000,425)"
 _AGENT = re.compile(r"agt_[0-9a-z]{1,40}")
 _EXTENSION = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
 
@@ -141,7 +142,15 @@ async def _dial(desk: Desk, order: Order, leg: str, target: str, shown: Mapping[
         "originate_timeout": str(ring_s(order)),
         **shown,
     }
-    await _run(desk, leg, "bridge", arguments.assignments(variables) + target, hangup_after_bridge="true")
+    await _run(
+        desk,
+        leg,
+        "bridge",
+        arguments.assignments(variables) + target,
+        hangup_after_bridge="true",
+        # (the agent's leg is answered, and hears nothing by itself while the far end only says that it rings)
+        transfer_ringback=RINGING,
+    )
 
 
 async def _listen(desk: Desk, order: Order, leg: str, watched: tuple[Leg, str]) -> None:

@@ -209,6 +209,7 @@ SETTABLE = {
     "eavesdrop_whisper_aleg",
     "eavesdrop_whisper_bleg",
     "eavesdrop_enable_dtmf",
+    "transfer_ringback",
 }
 
 
