@@ -12,6 +12,7 @@ BENCHES = (
     "fan_out",
     "outbox",
     "routing_decision",
+    "queue_decisions",
     "webhook_ingest",
     "resume",
     "journey_load",
