@@ -51,7 +51,7 @@ FILTERS = (
 )
 
 
-class Erasure(Struct):
+class RecordingErasure(Struct):
     """Proof that a recording is gone."""
 
     by: str
@@ -67,7 +67,7 @@ class Erasure(Struct):
     """When we looked that nothing of it was left."""
 
 
-class Recording(Struct):
+class RecordingEntry(Struct):
     """One file, or the wish for one. Times are microseconds since 1970, 0 where the moment has not come."""
 
     id: str
@@ -106,11 +106,11 @@ class Recording(Struct):
     hold_reason: str
     plays: int
     erased_us: int
-    erased: Erasure | None
+    erased: RecordingErasure | None
     version: int
 
 
-class Summary(Struct):
+class RecordingSummary(Struct):
     """How many there are in each state."""
 
     since_us: int
@@ -123,7 +123,7 @@ class Summary(Struct):
     erased: int
 
 
-class Hold(Body):
+class RecordingHold(Body):
     reason: Annotated[str, Meta(max_length=500, pattern=whole(r"[^\x00]*"))] = ""
 
 
@@ -142,7 +142,7 @@ class Waveform(Struct):
     """Left what the recorded leg says, right what it hears; one for a mono recording, none for what has no sound."""
 
 
-class Play(Struct):
+class RecordingPlay(Struct):
     """Requests of one person within ten minutes of each other."""
 
     id: str
@@ -156,7 +156,7 @@ class Play(Struct):
     last_us: int
 
 
-class Verified(Struct):
+class RecordingVerified(Struct):
     """What the object store holds, read again from beginning to end."""
 
     good: bool
@@ -192,7 +192,7 @@ SIGNATURE = Param(
     "/recordings",
     permission="recordings:read",
     summary="List recordings, the newest first",
-    answers=Recording,
+    answers=RecordingEntry,
     listing=True,
     filters=FILTERS,
 )
@@ -213,14 +213,14 @@ async def list_recordings(ask: Ask[None]) -> Answer:
     "/recordings/summary",
     permission="recordings:read",
     summary="Expected against found",
-    answers=Summary,
+    answers=RecordingSummary,
     params=[SINCE],
 )
 async def get_recordings_summary(ask: Ask[None]) -> Answer:
     """Counted by state."""
     since_us = ask.value("since_us", 0)
     counts = await store.summary(ask.services.database, ask.tenant_id, since_us=since_us)
-    return json_answer(Summary(since_us=since_us, **{state: counts.get(state, 0) for state in STATES}))
+    return json_answer(RecordingSummary(since_us=since_us, **{state: counts.get(state, 0) for state in STATES}))
 
 
 @recordings.operation(
@@ -228,7 +228,7 @@ async def get_recordings_summary(ask: Ask[None]) -> Answer:
     "/recordings/{recording_id}",
     permission="recordings:read",
     summary="One recording",
-    answers=Recording,
+    answers=RecordingEntry,
     paths=[RECORDING],
     problems=[404],
     etag=True,
@@ -243,7 +243,7 @@ async def get_recording(ask: Ask[None]) -> Answer:
     "/recordings/{recording_id}",
     permission="recordings:write",
     summary="Erase a recording",
-    answers=Recording,
+    answers=RecordingEntry,
     paths=[RECORDING],
     params=[REASON],
     problems=[404, 409, 502],
@@ -362,14 +362,14 @@ async def get_recording_waveform(ask: Ask[None]) -> Answer:
     "/recordings/{recording_id}/hold",
     permission="recordings:write",
     summary="Hold a recording",
-    body=Hold,
-    answers=Recording,
+    body=RecordingHold,
+    answers=RecordingEntry,
     paths=[RECORDING],
     problems=[404, 409],
     if_match=True,
     etag=True,
 )
-async def hold_recording(ask: Ask[Hold]) -> Answer:
+async def hold_recording(ask: Ask[RecordingHold]) -> Answer:
     """It is kept whatever its retention says, and nobody can erase it."""
     return await _held(ask, on=True, reason=ask.body.reason)
 
@@ -379,7 +379,7 @@ async def hold_recording(ask: Ask[Hold]) -> Answer:
     "/recordings/{recording_id}/hold",
     permission="recordings:write",
     summary="Lift the hold of a recording",
-    answers=Recording,
+    answers=RecordingEntry,
     paths=[RECORDING],
     problems=[404, 409],
     if_match=True,
@@ -395,7 +395,7 @@ async def release_recording(ask: Ask[None]) -> Answer:
     "/recordings/{recording_id}/accesses",
     permission="recordings:write",
     summary="Who played a recording",
-    answers=Play,
+    answers=RecordingPlay,
     listing=True,
     paths=[RECORDING],
     problems=[404],
@@ -419,7 +419,7 @@ async def list_recording_accesses(ask: Ask[None]) -> Answer:
     "/recordings/{recording_id}/verify",
     permission="recordings:read",
     summary="Read a recording again",
-    answers=Verified,
+    answers=RecordingVerified,
     paths=[RECORDING],
     problems=[404, 409, 502],
     idempotency="none",
@@ -438,7 +438,7 @@ async def verify_recording(ask: Ask[None]) -> Answer:
 
     size, digest = await asyncio.to_thread(read)
     good = (size, digest) == (found.size, found.sha256)
-    return json_answer(Verified(good, size, digest.hex(), now_us()))
+    return json_answer(RecordingVerified(good, size, digest.hex(), now_us()))
 
 
 async def _shown(ask: Ask[Any]) -> Answer:

@@ -11,6 +11,7 @@ import { WebSocketServer } from 'ws';
 import { Contents, contentRoutes } from './fake-content.mjs';
 import { Phones } from './fake-phone.mjs';
 import { Talks } from './fake-talks.mjs';
+import { Recordings } from './fake-recordings.mjs';
 import { Hooks, hookRoutes } from './fake-webhooks.mjs';
 
 const BUILD = fileURLToPath(new URL('../build', import.meta.url));
@@ -83,6 +84,7 @@ export class Platform {
     this.phones = new Phones(this);
     this.webhooks = new Hooks(this);
     this.contents = new Contents(this);
+    this.recordings = new Recordings(this);
   }
 
   get head() {
@@ -228,7 +230,7 @@ class Refusal extends Error {
   }
 }
 
-const PERMISSIONS = ['agents', 'analytics', 'queues', 'api-keys', 'automation', 'calls', 'carriers', 'cdrs', 'channels', 'compliance', 'contacts', 'content', 'conversations', 'routing', 'webhooks', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`)).concat('agents:work');
+const PERMISSIONS = ['agents', 'analytics', 'queues', 'api-keys', 'automation', 'calls', 'carriers', 'cdrs', 'channels', 'recordings', 'media', 'compliance', 'contacts', 'content', 'conversations', 'routing', 'webhooks', 'conferences', 'events', 'nodes', 'roles', 'system', 'tenants', 'users'].flatMap((name) => ['read', 'write', 'control'].map((action) => `${name}:${action}`)).concat('agents:work', 'recordings:play');
 
 export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenSeconds = 600 } = {}) {
   const platform = new Platform({ calls, most });
@@ -386,6 +388,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
     ...platform.talks.routes({ page, filtered, need, Refusal }),
     ...contentRoutes(platform.contents, { page, need, Refusal }),
     ...platform.phones.routes({ page, filtered, need, Refusal }),
+    ...platform.recordings.routes({ page, filtered, need, Refusal }),
     ...hookRoutes(platform.webhooks, { page, filtered, need, Refusal }),
     ['GET', '/v1/version', () => ({ version: '0.1.0' }), true],
     ['GET', '/v1/health/ready', () => ({ status: 'ready', reasons: [] }), true],

@@ -7,10 +7,11 @@ import { deskJourneys } from './desk.mjs';
 import { EMAIL, PASSWORD } from './fake-api.mjs';
 import { contentJourneys } from './content.mjs';
 import { togetherJourneys } from './together.mjs';
+import { recordingJourneys } from './recordings.mjs';
 import { webhookJourneys } from './webhooks.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/inbox', '/inbox?tab=all', '/admin/conversations', '/admin/channels', '/admin/channels?tab=types', '/admin/carriers', '/admin/routing', '/admin/routing?tab=decisions', '/admin/webhooks', '/admin/content', '/admin/content?tab=macros', '/admin/automation', '/admin/automation?tab=levels', '/status'];
+export const PAGES = ['/admin', '/admin/calls', '/admin/cdrs', '/admin/recordings', '/admin/recordings?tab=policies', '/admin/nodes', '/admin/conferences', '/admin/events', '/admin/access', '/admin/access?tab=roles', '/admin/access?tab=keys', '/admin/access?tab=sessions', '/inbox', '/inbox?tab=all', '/admin/conversations', '/admin/channels', '/admin/channels?tab=types', '/admin/carriers', '/admin/routing', '/admin/routing?tab=decisions', '/admin/webhooks', '/admin/content', '/admin/content?tab=macros', '/admin/automation', '/admin/automation?tab=levels', '/status'];
 
 const COLOURS = ['color-contrast', 'link-in-text-block'];
 
@@ -161,6 +162,7 @@ export const JOURNEYS = {
   ...webhookJourneys(until),
   ...deskJourneys(until),
   ...contentJourneys(until),
+  ...recordingJourneys(until),
   ...togetherJourneys(until),
 
   'signing in leads to the page that was asked for, and a wrong password is explained': async ({ person, page }) => {

@@ -6335,7 +6335,7 @@ export interface components {
             trunk: string;
             codec: string;
             /** @default [] */
-            recordings: components["schemas"]["core.model.records.Recording"][];
+            recordings: components["schemas"]["Recording"][];
             /** @default 1 */
             legs: number;
             /** @default false */
@@ -6900,19 +6900,6 @@ export interface components {
         EntryChange: {
             queue_id: string;
         };
-        /**
-         * Erasure
-         * @description Proof that a recording is gone.
-         */
-        Erasure: {
-            by: string;
-            reason: string;
-            versions: number;
-            key: string;
-            size: number;
-            sha256: string;
-            checked_us: number;
-        };
         /** EventType */
         EventType: {
             name: string;
@@ -7008,11 +6995,6 @@ export interface components {
             data: components["schemas"]["Hit"][];
             has_more: boolean;
             next_cursor: string | null;
-        };
-        /** Hold */
-        Hold: {
-            /** @default  */
-            reason: string;
         };
         /**
          * IceServer
@@ -7260,7 +7242,7 @@ export interface components {
             /** @default 0 */
             digits: number;
             /** @default [] */
-            recordings: components["schemas"]["core.model.records.Recording"][];
+            recordings: components["schemas"]["Recording"][];
             /** @default false */
             recovered: boolean;
             /** @default 0 */
@@ -8175,6 +8157,18 @@ export interface components {
             data: components["schemas"]["PermissionInfo"][];
         };
         /**
+         * Play
+         * @description A sound (`path`) or tones (`tone`): one of the two.
+         */
+        Play: {
+            /** @default null */
+            path: string | null;
+            /** @default null */
+            tone: string | null;
+            /** @default null */
+            leg: string | null;
+        };
+        /**
          * PlayAddress
          * @description An address from which the recording can be played without a session. Whoever has it can hear it: it is a secret.
          */
@@ -8539,6 +8533,26 @@ export interface components {
             reason: string;
             received_us: number;
         };
+        /**
+         * Recording
+         * @description One file that a leg's sound was written to.
+         */
+        Recording: {
+            leg: string;
+            path: string;
+            /** @default 0 */
+            started_us: number;
+            /** @default 0 */
+            stopped_us: number;
+            /** @default 0 */
+            samples: number;
+            /** @default 0 */
+            size: number;
+            /** @default  */
+            cause: string;
+            /** @default  */
+            conference: string;
+        };
         /** RecordingChange */
         RecordingChange: {
             /** @enum {unknown} */
@@ -8554,6 +8568,83 @@ export interface components {
             reason: "never" | "no_policy" | "not_yet" | "policy";
             policy_id: string;
             looked_at: components["schemas"]["LookedAt"][];
+        };
+        /**
+         * RecordingEntry
+         * @description One file, or the wish for one. Times are microseconds since 1970, 0 where the moment has not come.
+         */
+        RecordingEntry: {
+            id: string;
+            call_id: string;
+            node: string;
+            leg: string;
+            /** @enum {unknown} */
+            source: "order" | "policy" | "switch";
+            policy_id: string;
+            /** @enum {unknown} */
+            state: "erased" | "expected" | "missing" | "recording" | "stopped" | "stored" | "uploading";
+            reason: string;
+            direction: string;
+            caller: string;
+            destination: string;
+            queue_id: string;
+            agent_id: string;
+            stereo: boolean;
+            pause_allowed: boolean;
+            expected_us: number;
+            started_us: number;
+            stopped_us: number;
+            stored_us: number;
+            masked: [
+                number,
+                number
+            ][];
+            duration_ms: number;
+            channels: number;
+            size: number;
+            sha256: string;
+            retention_days: number;
+            expires_us: number;
+            hold: boolean;
+            hold_reason: string;
+            plays: number;
+            erased_us: number;
+            erased: components["schemas"]["RecordingErasure"] | null;
+            version: number;
+        };
+        /**
+         * RecordingErasure
+         * @description Proof that a recording is gone.
+         */
+        RecordingErasure: {
+            by: string;
+            reason: string;
+            versions: number;
+            key: string;
+            size: number;
+            sha256: string;
+            checked_us: number;
+        };
+        /** RecordingHold */
+        RecordingHold: {
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * RecordingPlay
+         * @description Requests of one person within ten minutes of each other.
+         */
+        RecordingPlay: {
+            id: string;
+            recording_id: string;
+            actor: string;
+            /** @enum {unknown} */
+            way: "address" | "session";
+            remote: string;
+            requests: number;
+            bytes: number;
+            at_us: number;
+            last_us: number;
         };
         /**
          * RecordingPolicy
@@ -8624,6 +8715,30 @@ export interface components {
             talking: boolean;
             /** @default  */
             call_id: string;
+        };
+        /**
+         * RecordingSummary
+         * @description How many there are in each state.
+         */
+        RecordingSummary: {
+            since_us: number;
+            expected: number;
+            recording: number;
+            stopped: number;
+            uploading: number;
+            stored: number;
+            missing: number;
+            erased: number;
+        };
+        /**
+         * RecordingVerified
+         * @description What the object store holds, read again from beginning to end.
+         */
+        RecordingVerified: {
+            good: boolean;
+            size: number;
+            sha256: string;
+            checked_us: number;
         };
         /** Refresh */
         Refresh: {
@@ -9178,20 +9293,6 @@ export interface components {
             bad: number;
         };
         /**
-         * Summary
-         * @description How many there are in each state.
-         */
-        Summary: {
-            since_us: number;
-            expected: number;
-            recording: number;
-            stopped: number;
-            uploading: number;
-            stored: number;
-            missing: number;
-            erased: number;
-        };
-        /**
          * Targets
          * @description What a policy promises: seconds of work, 0 for no promise.
          */
@@ -9334,16 +9435,6 @@ export interface components {
             roles?: string[];
             /** @enum {unknown} */
             state?: "active" | "deactivated";
-        };
-        /**
-         * Verified
-         * @description What the object store holds, read again from beginning to end.
-         */
-        Verified: {
-            good: boolean;
-            size: number;
-            sha256: string;
-            checked_us: number;
         };
         /** Version */
         Version: {
@@ -9587,18 +9678,6 @@ export interface components {
             /** @default null */
             timeout_s: number | null;
         };
-        /**
-         * Play
-         * @description A sound (`path`) or tones (`tone`): one of the two.
-         */
-        "api.http.call_sounds.Play": {
-            /** @default null */
-            path: string | null;
-            /** @default null */
-            tone: string | null;
-            /** @default null */
-            leg: string | null;
-        };
         /** Transfer */
         "api.http.conversation_actions.Transfer": {
             /** @default  */
@@ -9620,65 +9699,6 @@ export interface components {
             line: number;
             text: string;
             reason: string;
-        };
-        /**
-         * Play
-         * @description Requests of one person within ten minutes of each other.
-         */
-        "api.http.recordings.Play": {
-            id: string;
-            recording_id: string;
-            actor: string;
-            /** @enum {unknown} */
-            way: "address" | "session";
-            remote: string;
-            requests: number;
-            bytes: number;
-            at_us: number;
-            last_us: number;
-        };
-        /**
-         * Recording
-         * @description One file, or the wish for one. Times are microseconds since 1970, 0 where the moment has not come.
-         */
-        "api.http.recordings.Recording": {
-            id: string;
-            call_id: string;
-            node: string;
-            leg: string;
-            /** @enum {unknown} */
-            source: "order" | "policy" | "switch";
-            policy_id: string;
-            /** @enum {unknown} */
-            state: "erased" | "expected" | "missing" | "recording" | "stopped" | "stored" | "uploading";
-            reason: string;
-            direction: string;
-            caller: string;
-            destination: string;
-            queue_id: string;
-            agent_id: string;
-            stereo: boolean;
-            pause_allowed: boolean;
-            expected_us: number;
-            started_us: number;
-            stopped_us: number;
-            stored_us: number;
-            masked: [
-                number,
-                number
-            ][];
-            duration_ms: number;
-            channels: number;
-            size: number;
-            sha256: string;
-            retention_days: number;
-            expires_us: number;
-            hold: boolean;
-            hold_reason: string;
-            plays: number;
-            erased_us: number;
-            erased: components["schemas"]["Erasure"] | null;
-            version: number;
         };
         /** Live */
         "api.http.system.Live": {
@@ -9757,26 +9777,6 @@ export interface components {
             updated_us: number;
             /** @default 0 */
             deleted_us: number;
-        };
-        /**
-         * Recording
-         * @description One file that a leg's sound was written to.
-         */
-        "core.model.records.Recording": {
-            leg: string;
-            path: string;
-            /** @default 0 */
-            started_us: number;
-            /** @default 0 */
-            stopped_us: number;
-            /** @default 0 */
-            samples: number;
-            /** @default 0 */
-            size: number;
-            /** @default  */
-            cause: string;
-            /** @default  */
-            conference: string;
         };
     };
     responses: {
@@ -14063,7 +14063,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["api.http.call_sounds.Play"];
+                "application/json": components["schemas"]["Play"];
             };
         };
         responses: {
@@ -14721,7 +14721,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["api.http.recordings.Recording"][];
+                        data: components["schemas"]["RecordingEntry"][];
                         has_more: boolean;
                         next_cursor: string | null;
                     };
@@ -14764,7 +14764,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Summary"];
+                    "application/json": components["schemas"]["RecordingSummary"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -14810,7 +14810,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             /** @description It has not changed since `If-None-Match`. */
@@ -14863,7 +14863,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -15105,7 +15105,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Hold"];
+                "application/json": components["schemas"]["RecordingHold"];
             };
         };
         responses: {
@@ -15120,7 +15120,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -15168,7 +15168,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["api.http.recordings.Recording"];
+                    "application/json": components["schemas"]["RecordingEntry"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -15219,7 +15219,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["api.http.recordings.Play"][];
+                        data: components["schemas"]["RecordingPlay"][];
                         has_more: boolean;
                         next_cursor: string | null;
                     };
@@ -15262,7 +15262,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Verified"];
+                    "application/json": components["schemas"]["RecordingVerified"];
                 };
             };
             400: components["responses"]["Problem400"];

@@ -1,6 +1,7 @@
 /** The pages there are: the rail, the bottom bar, the palette and the `g` keys all read this list. */
 import Activity from '@lucide/svelte/icons/activity';
 import BookText from '@lucide/svelte/icons/book-text';
+import Disc from '@lucide/svelte/icons/disc-3';
 import FileClock from '@lucide/svelte/icons/file-clock';
 import Headset from '@lucide/svelte/icons/headset';
 import HeartPulse from '@lucide/svelte/icons/heart-pulse';
@@ -41,6 +42,7 @@ export const PAGES: readonly PageEntry[] = [
   { href: '/admin/calls', words: 'Live calls', short: 'Calls', letter: 'c', icon: PhoneCall, needs: 'calls:read', keywords: 'active channels now', bar: true },
   { href: '/admin/nodes', words: 'Switch nodes', short: 'Nodes', letter: 'n', icon: Server, needs: 'nodes:read', keywords: 'freeswitch servers drain', bar: true },
   { href: '/admin/cdrs', words: 'Call records', short: 'Records', letter: 'r', icon: FileClock, needs: 'cdrs:read', keywords: 'cdr history past finished' },
+  { href: '/admin/recordings', words: 'Recordings', short: 'Tapes', letter: 'b', icon: Disc, needs: 'recordings:read', keywords: 'play listen hold erase policies missing consent' },
   { href: '/admin/conferences', words: 'Conferences', short: 'Rooms', letter: 'f', icon: UsersRound, needs: 'conferences:read', keywords: 'rooms members' },
   { href: '/admin/conversations', words: 'Conversations', short: 'Talks', letter: 'v', icon: MessagesSquare, needs: 'conversations:read', keywords: 'oversight search reassign bulk messages', apart: true },
   { href: '/admin/channels', words: 'Channels', short: 'Channels', letter: 'h', icon: Plug, needs: 'channels:read', keywords: 'plugins accounts connect sms mail whatsapp slack telegram' },
