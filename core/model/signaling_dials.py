@@ -213,6 +213,8 @@ class Dials:
 
     def _ask(self, ring: Ring, caller: str, caller_name: str, request: str = "") -> None:
         self.rings.append(ring)
+        if ring.whole:
+            self._calls.about(ring.call_id, ringing=True)
         offer = {
             "agent": ring.colleague.id,
             "node": ring.node,
@@ -234,7 +236,7 @@ class Dials:
         if not came.ok:
             if request:
                 self._spine.refuse_as(request, came)
-            self._back(ring, "missed" if came.code in ("agent_busy", "agent_offline") else "failed")
+            self._back(ring, came.code if came.code in CAUSES else "failed")
             return
         ring.reservation = str(came.value.get("reservation", ""))
         if request:
@@ -284,7 +286,9 @@ class Dials:
         ring.decided = True
         if ring in self.rings:
             self.rings.remove(ring)
-        if not ring.whole:
+        if ring.whole:
+            self._calls.about(ring.call_id, ringing=False)
+        else:
             self._calls.about(ring.call_id, transfer=None)
 
     def _withdraw(self, ring: Ring) -> None:

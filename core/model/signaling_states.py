@@ -80,5 +80,7 @@ CAUSES = {
     "missed": "NO_ANSWER",
     "withdrawn": "ORIGINATOR_CANCEL",
     "failed": "NORMAL_TEMPORARY_FAILURE",
+    "agent_busy": "USER_BUSY",
+    "agent_offline": "SUBSCRIBER_ABSENT",
 }
-"""How a call to a colleague ends for the one who called, by what became of the reservation."""
+"""How a call to a colleague ends for the one who called, by what became of the reservation, or why there was none."""

@@ -22,6 +22,8 @@ class About(Struct, frozen=True):
     contact_id: str = ""
     transfer: TransferView | None = None
     """A colleague who is just asked to take the call."""
+    ringing: bool = False
+    """A colleague is rung: their telephone is their page, so no leg shows it."""
 
 
 NOTHING = About()
@@ -121,7 +123,7 @@ def _state(call: Call, own: Leg, other: Leg | None, asked: Leg | None, about: Ab
         return "talking"
     if held_leg(call, own) is not None:
         return "held"
-    if other is not None and other.state != "answered":
+    if about.ringing or (other is not None and other.state != "answered"):
         return "ringing"
     return "connecting"
 

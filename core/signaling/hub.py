@@ -317,7 +317,10 @@ class Hub:
         able = [
             node
             for node in self._parts.nodes.values()
-            if node.state == "active" and node.status.get("up") is True and inside_of(node.url) is not None
+            if node.state == "active"
+            # (what the store says of a switch is some seconds old)
+            and (node.status.get("up") is True or node.id in self._parts.owned)
+            and inside_of(node.url) is not None
         ]
         return min(able, key=lambda node: (load_of(node), node.id)).id if able else ""
 

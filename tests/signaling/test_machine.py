@@ -274,6 +274,25 @@ def test_a_colleague_is_rung_and_what_they_decide_decides() -> None:
         assert len(given(world, "call.hangup")) == len(ended)
 
 
+def test_a_colleague_who_talks_already_is_busy_and_one_who_is_rung_is_seen_to_ring() -> None:
+    world = a_page()
+    world.ask("dial", to="12", sdp=SDP)
+    world.done("find", agent=BEN)
+    world.done("agent.call", call_id="call_5", leg="leg-1", sdp="v=0", node="node_1")
+    own = customer("call_5", "leg-1")
+    own = replace(own, legs=(replace(own.legs[0], agent="agt_me"),))
+    world.take(world.session.call_entry("call.created", own, {}, world.now))
+    seen = world.events("call")[-1]["call"]
+    assert (seen["state"], seen["other"], seen["other_name"], seen["direction"]) == (
+        "ringing",
+        "12",
+        "Ben",
+        "outbound",
+    )
+    world.refused("offer_direct", "agent_busy")
+    assert given(world, "call.hangup")[0].args["cause"] == "USER_BUSY"
+
+
 def test_nobody_is_that_extension_so_it_is_a_number() -> None:
     world = a_page()
     world.ask("dial", to="112", sdp=SDP)
