@@ -91,12 +91,6 @@ class Board:
 
     # What is told ------------------------------------------------------------------------------------
 
-    def put_settings(self, settings: WorkSettings) -> None:
-        """Other weights: everybody is weighed anew."""
-        self.settings = settings
-        for seat in self.seats.values():
-            self._changed(seat)
-
     def put_queue(
         self, queue: Queue, members: Mapping[str, int], schedule: Schedule = ALWAYS, now_us: int = 0
     ) -> None:
@@ -150,18 +144,6 @@ class Board:
                 if queue_id in self.desks:
                     self.desks[queue_id].agents[agent.id] = tier
         self._changed(seat)
-
-    def remove_agent(self, agent_id: str) -> None:
-        """They are no agent any more."""
-        seat = self.seats.get(agent_id)
-        if seat is not None:
-            self._release(seat)
-            for desk in self.desks.values():
-                desk.agents.pop(agent_id, None)
-                desk.ears.discard(agent_id)
-                for pool in desk.pools.values():
-                    pool.drop(agent_id)
-            del self.seats[agent_id]
 
     def put_entry(self, entry: QueueEntry) -> None:
         """Somebody who waits, is offered to somebody, or is gone; an older version says nothing."""

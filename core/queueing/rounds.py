@@ -24,6 +24,7 @@ MOST_OFFERS = 200
 """In one transaction."""
 PASSES = 50
 """Of one round: then others have theirs."""
+GIVE_UP_US = queue_tend.ACCEPTED_S * 1_000_000
 FRESH_S = 600.0
 """How old a board may be that only followed the log; reading it anew also sets the clocks right."""
 
@@ -107,12 +108,22 @@ class Rounds:
                 loaded.board.not_done(one)
         return True
 
+    async def reconcile(self) -> None:
+        """Compare talks with calls, now and then. Raises the store's errors."""
+        if self._loaded is not None and any(
+            one.state in ("accepted", "connected") and one.call_id
+            for one in self._loaded.board.reservations.values()
+        ):
+            await queue_tend.reconcile(self._db, self._tenant_id)
+
     async def _time(self, loaded: queue_board.Loaded, goodbyes: list[Goodbye]) -> bool:
         """What is due by now; whether anything was."""
         board, now, done = loaded.board, self.now_us(), 0
         reservations = board.reservations.values()
         if any(one.state == "offered" and one.expires_us <= now for one in reservations):
             done += await queue_tend.expire(self._db, self._tenant_id)
+        if any(one.state == "accepted" and one.accepted_us <= now - GIVE_UP_US for one in reservations):
+            done += await queue_tend.give_up(self._db, self._tenant_id)
         if any(one.state == "wrap_up" and 0 < one.wrap_until_us <= now for one in reservations):
             done += await queue_tend.end_wrap_ups(self._db, self._tenant_id)
         if moves := [(one.id, to) for one in waiting(board) if (to := goes_to(board, one, now))]:
@@ -132,6 +143,8 @@ def _is_over(one: Reservation, now_us: int) -> bool:
     """An offer that has run out, or a wrap-up."""
     if one.state == "offered":
         return one.expires_us <= now_us
+    if one.state == "accepted":
+        return one.accepted_us <= now_us - GIVE_UP_US
     return one.state == "wrap_up" and 0 < one.wrap_until_us <= now_us
 
 

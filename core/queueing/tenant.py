@@ -23,6 +23,7 @@ LOOK_S = 0.25
 """How late what time does (an offer runs out, a wrap-up ends) may be noticed."""
 IDLE_S = 2.0
 """How often the log is looked into although nobody says that there is something."""
+RECONCILE_S = 10.0
 FIRST_REST_S = 0.2
 MAX_REST_S = 5.0
 WAKES = 64
@@ -48,6 +49,7 @@ class TenantKeeper:
             attendants = Attendants(self._parts, self._lease, self._tenant_id, nursery)
             nursery.start_soon(self._parts.bridge.run, listen, self._parts.bus, self._tenant_id, wakes, heard)
             nursery.start_soon(attendants.hear, heard)
+            nursery.start_soon(self._reconcile)
             rest = FIRST_REST_S
             while True:
                 try:
@@ -65,6 +67,15 @@ class TenantKeeper:
                 if board is not None:
                     attendants.look(board, self._rounds.now_us())
                 await self._pause(wakes)
+
+    async def _reconcile(self) -> None:
+        """Talks are compared with calls: nobody is busy for ever with one that has ended."""
+        while True:
+            await trio.sleep(RECONCILE_S * random.uniform(0.8, 1.2))
+            try:
+                await self._parts.bridge.run(self._rounds.reconcile)
+            except IrisxError as exc:
+                LOG.info("comparing talks with calls waits", tenant=self._tenant_id, error=exc.code)
 
     async def _pause(self, wakes: Inbox[str]) -> None:
         """Until there is a fresh entry, something is due, or `IDLE_S` have passed (an entry may go unheard)."""

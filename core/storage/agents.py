@@ -11,6 +11,7 @@ from core.model.queueing_records import Agent
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
+from core.storage.queue_moves import back_to_waiting, moved
 from core.storage.queue_rows import AGENT, agent_of, lock_agents, now_of, told
 from core.storage.texts import storable
 
@@ -150,10 +151,24 @@ async def let_go(db: Database, tenant_id: str, agent_ids: Iterable[str]) -> int:
 async def leave(
     connection: Connection, tenant_id: str, agent_ids: list[str], *, reason: str
 ) -> list[NewEntry]:
-    """Nobody holds these agents any more; what the log is to be told of it. They must be locked."""
+    """Nobody holds these agents any more; what the log is to be told of it. They must be locked.
+
+    What rings at them rings for nobody: whoever was offered waits again at once. What they talk about goes on.
+    """
     if not agent_ids:
         return []
     moment = await now_of(connection)
+    ringing = await connection.fetch(
+        "select id from reservations where tenant_id = $1 and agent_id = any($2) and state = 'offered' order by id",
+        tenant_id,
+        agent_ids,
+    )
+    ids = [row["id"] for row in ringing]
+    gone = await moved(
+        connection, tenant_id, ids, "withdrawn", moment, "done_us = $4, reason = $5", "agent_gone"
+    )
+    entries = await back_to_waiting(connection, tenant_id, [one.entry_id for one in gone], moment)
+    entries += [told("reservation.withdrawn", one, moment) for one in gone]
     await connection.execute(
         "update agents set session = '', controller = '', version = version + 1, updated_us = $3"
         " where tenant_id = $1 and id = any($2)",
@@ -163,7 +178,7 @@ async def leave(
     )
     await change_state(connection, tenant_id, agent_ids, "offline", reason=reason, quiet=True)
     after = await lock_agents(connection, tenant_id, agent_ids)
-    return [told("agent.offline", one, moment) for one in after.values()]
+    return [*entries, *(told("agent.offline", one, moment) for one in after.values())]
 
 
 async def change_state(

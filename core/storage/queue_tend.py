@@ -3,16 +3,21 @@
 Every function is one transaction that looks at the database's clock, so it may be run by anybody, and twice.
 """
 
+import contextlib
 from collections.abc import Sequence
+
+import msgspec
 
 from core.errors import Conflict, NotFound
 from core.model.queueing_numbers import Counted
 from core.model.queueing_records import QueueEntry
+from core.model.records import Call
 from core.storage import queue_intervals
 from core.storage.agents import change_state
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
+from core.storage.queue_endings import call_over, call_renamed, legs_over
 from core.storage.queue_intervals import of_entry
 from core.storage.queue_moves import back_to_waiting, leave, moved, not_busy_any_more
 from core.storage.queue_rows import (
@@ -25,7 +30,14 @@ from core.storage.queue_rows import (
     reservation_of,
     told,
 )
-from core.storage.reservations import ended_counts
+from core.storage.reservations import ended_counts, failed
+
+ACCEPTED_S = 60
+"""Longer than any order to join legs may take."""
+SETTLED_S = 5
+"""What is younger is left to the log."""
+
+_call = msgspec.json.Decoder(Call).decode
 
 
 async def expire(db: Database, tenant_id: str) -> int:
@@ -58,6 +70,48 @@ async def expire(db: Database, tenant_id: str) -> int:
             )
         await append(connection, [*entries, *(told("reservation.missed", one, moment) for one in missed)])
     return len(missed)
+
+
+async def give_up(db: Database, tenant_id: str) -> int:
+    """What was accepted and came to nothing within `ACCEPTED_S` has failed: whoever was to join the legs has died over it."""
+    async with db.reader(tenant_id) as connection:
+        rows = await connection.fetch(
+            "select id, agent_id from reservations where tenant_id = $1 and state = 'accepted'"  # noqa: S608
+            f" and accepted_us < {NOW} - {ACCEPTED_S * 1_000_000}::bigint",
+            tenant_id,
+        )
+    done = 0
+    for row in rows:
+        with contextlib.suppress(Conflict):  # (connected in this moment)
+            await failed(db, tenant_id, row["id"], row["agent_id"], reason="timeout")
+            done += 1
+    return done
+
+
+async def reconcile(db: Database, tenant_id: str) -> int:
+    """End the talks whose calls are over: a page may say that they began after they have ended. How many were looked at."""
+    async with db.tenant(tenant_id) as connection:
+        rows = await connection.fetch(
+            "select r.call_id, r.agent_leg, c.doc::text as doc from reservations r join calls c"  # noqa: S608
+            " on c.tenant_id = r.tenant_id and c.id = r.call_id where r.tenant_id = $1 and r.kind = 'call'"
+            " and r.call_id <> '' and r.state in ('accepted', 'connected')"
+            f" and greatest(r.accepted_us, r.connected_us) < {NOW} - {SETTLED_S * 1_000_000}::bigint"
+            " order by r.agent_id, r.id limit 1000",
+            tenant_id,
+        )
+        entries: list[NewEntry] = []
+        for row in rows:
+            call = _call(row["doc"])
+            moment = await now_of(connection)
+            ended = [leg.uuid for leg in call.legs if leg.state == "ended" and leg.uuid == row["agent_leg"]]
+            if call.merged_into:
+                await call_renamed(connection, tenant_id, call.id, call.merged_into)
+            elif not call.live:
+                await call_over(connection, tenant_id, call, moment, entries)
+            elif ended:
+                await legs_over(connection, tenant_id, call, ended, moment, entries)
+        await append(connection, entries)
+    return len(rows)
 
 
 async def end_wrap_ups(db: Database, tenant_id: str) -> int:

@@ -338,3 +338,56 @@ async def test_whoever_served_them_last_is_asked_first(database_url: str) -> Non
         await here.calls_in()
         await here.round()
         assert (len(await here.offers(ann)), len(await here.offers(bo))) == (1, 0)
+
+
+async def test_what_rings_at_an_agent_who_is_gone_rings_at_another_at_once(database_url: str) -> None:
+    async with await Database.open(database_url) as db:
+        here = await scene(db)
+        ann = await here.works_here(await present(db, here.tenant))
+        await here.calls_in()
+        await here.round()
+        (offer,) = await here.offers(ann)
+        bo = await here.works_here(await present(db, here.tenant))
+        await here.round()
+        assert await here.offers(bo) == []
+        assert await agents.offline(db, here.tenant, ann, session="s1")
+        await here.round()
+        gone = await reservations.get_reservation(db, here.tenant, offer.id)
+        assert (gone.state, gone.reason) == ("withdrawn", "agent_gone")
+        assert len(await here.offers(bo)) == 1
+
+
+async def test_nobody_is_busy_for_ever_with_what_came_to_nothing(database_url: str) -> None:
+    async with await Database.open(database_url) as db:
+        here = await scene(db, wrap_up_s=0)
+        ann = await here.works_here(await present(db, here.tenant))
+        call = await here.calls_in()
+        await here.round()
+        (offer,) = await here.offers(ann)
+        await reservations.accept(db, here.tenant, offer.id, ann)
+        # Whoever was to join the legs dies over it.
+        async with db.tenant(here.tenant) as connection:
+            await connection.execute("update reservations set accepted_us = accepted_us - 61000000")
+        here.rounds.forget()
+        await here.round()
+        assert (await reservations.get_reservation(db, here.tenant, offer.id)).reason == "timeout"
+        # A talk that is told of after its end.
+        bo = await here.works_here(await present(db, here.tenant))
+        await here.round()
+        (second,) = await here.offers(bo)
+        await reservations.accept(db, here.tenant, second.id, bo)
+        await reservations.connected(db, here.tenant, second.id, bo, agent_leg="x")
+        over = replace(call, state="ended", version=9)
+        async with db.tenant(here.tenant) as connection:
+            await connection.execute(
+                "update reservations set accepted_us = 1, connected_us = 1 where id = $1", second.id
+            )
+            await connection.execute(
+                "insert into calls (tenant_id, id, node, live, state, direction, caller, destination, hangup_cause,"
+                " version, created_us, answered_us, ended_us, doc) values ($1, $2, 'n1', false, 'ended', 'inbound', '', '', '',"
+                " 9, 1, 1, 1, $3::json)", here.tenant, call.id, msgspec.json.encode(over).decode(),
+            )  # fmt: skip
+        here.rounds.forget()
+        await here.round()
+        await here.rounds.reconcile()
+        assert (await reservations.get_reservation(db, here.tenant, second.id)).state == "done"
