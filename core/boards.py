@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from core.clock import monotonic, now_us
 from core.model.outcomes import Counts, Scores
+from core.model.plans import Step
 from core.model.rates import Currencies, Rate, RateTable
 from core.model.routing import Board, Carrier, Decision, Kind, Pays, Wanted, decide
 from core.outbox import Toll
@@ -129,6 +130,7 @@ class Boards:
             breakers=facts.breakers,
             second_costs=facts.settings.second_costs,
             explore=facts.settings.explore,
+            plans=cast(Mapping[Kind, tuple[Step, ...]], facts.plans),
         )
         return Ready(
             board,
@@ -204,6 +206,7 @@ def wanted_of(
         busy=busy,
         urgent=purpose == "transactional",
         files=tuple(one.size for one in outbound.files),
+        purpose=purpose,
     )
 
 

@@ -151,6 +151,8 @@ CODES: dict[str, str] = {
     # Carriers, routing, compliance
     "no_such_endpoint": "There is no such telephone, or it is another tenant's.",
     "not_this_switch": "A switch asks for its directory with its own id and password.",
+    "no_such_plan": "There is no such route plan, or it is another tenant's.",
+    "no_such_version": "There is no such version, or it is in force already.",
     "no_such_carrier": "There is no such carrier, or it is another tenant's.",
     "no_such_deck": "There is no such rate deck.",
     "no_such_decision": "There is no such routing decision.",

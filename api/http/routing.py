@@ -11,6 +11,7 @@ from api.http.carriers import CARRIER, Kind, Phone
 from api.http.lists import one_answer, page_answer, versioned
 from api.http.operation import Group, Path
 from api.http.patterns import whole
+from api.http.problem import bad_value
 from api.http.query import Filter
 from api.http.rate_decks import Currency, Moment
 from api.http.shapes import Body
@@ -21,7 +22,7 @@ from core.model.policy import Purpose
 from core.model.rates import Exchange
 from core.model.routing import Candidate, Wanted
 from core.storage import carriers as carrier_store
-from core.storage import learning
+from core.storage import learning, route_plans
 from core.storage import routing as store
 from core.storage.listing import list_json
 from irisx_sdk import Address, Outbound, Text
@@ -46,7 +47,7 @@ class RouteCandidate(Struct, omit_defaults=True):
     prefix: str = ""
     """The prefix whose rate it is."""
     skipped: Literal[
-        "", "off", "no_account", "cannot", "not_allowed_there", "tried", "no_rate", "margin", "spend_cap", "limit",
+        "", "off", "no_account", "cannot", "not_allowed_there", "plan", "tried", "no_rate", "margin", "spend_cap", "limit",
         "breaker_open", "probing",
     ] = ""  # fmt: skip
     """Why it will not be asked; missing when it will."""
@@ -61,6 +62,8 @@ class Simulation(Body):
     """For the number of segments."""
     media: bool = False
     purpose: Purpose = "service"
+    plan_id: Annotated[str, Meta(pattern=whole(r"(rpl_[0-9a-z]{1,40})?"))] = ""
+    """As if the draft of this plan were in force, instead of what is."""
 
 
 class Simulated(Struct):
@@ -142,6 +145,7 @@ class RoutingSettingsNow(Struct):
     summary="Which carrier a number would go by",
     body=Simulation,
     answers=Simulated,
+    problems=[404],
     idempotency="none",
 )
 async def simulate_routing(ask: Ask[Simulation]) -> Answer:
@@ -157,8 +161,15 @@ async def simulate_routing(ask: Ask[Simulation]) -> Answer:
         else frozenset(),
         segments=segments_of(outbound),
         urgent=body.purpose == "transactional",
+        purpose=body.purpose,
     )
-    still = msgspec.structs.replace(ready, board=msgspec.structs.replace(ready.board, explore=0.0))
+    board = msgspec.structs.replace(ready.board, explore=0.0)
+    if body.plan_id:
+        draft = await route_plans.get_plan(ask.services.database, ask.tenant_id, body.plan_id)
+        if draft.kind != body.kind:
+            raise bad_value("/plan_id", f"this plan is about the kind {draft.kind}")
+        board = msgspec.structs.replace(board, plans={**board.plans, body.kind: draft.steps})
+    still = msgspec.structs.replace(ready, board=board)
     found = plan(still, wanted)
     return json_answer(
         Simulated(

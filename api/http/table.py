@@ -40,6 +40,7 @@ from api.http.recording_policies import recording_policies
 from api.http.recordings import recordings
 from api.http.reservations import reservations
 from api.http.roles import roles
+from api.http.route_plans import route_plans
 from api.http.routing import routing
 from api.http.sending import sending
 from api.http.signaling import signaling
@@ -91,6 +92,7 @@ GROUPS: tuple[Group, ...] = (
     messages,
     sending,
     carriers,
+    route_plans,
     routing,
     rate_decks,
     compliance,

@@ -19,12 +19,13 @@ from typing import Literal
 from msgspec import Struct
 
 from core.model.outcomes import UNKNOWN, Breaker, Scores, gate
+from core.model.plans import Step, ruling
 from core.model.rates import Charge, RateTable
 
 Kind = Literal["sms", "voice", "email", "chat"]
 Pays = Literal["success", "submit"]
 Skipped = Literal[
-    "", "off", "no_account", "cannot", "not_allowed_there", "tried", "no_rate", "margin", "spend_cap",
+    "", "off", "no_account", "cannot", "not_allowed_there", "plan", "tried", "no_rate", "margin", "spend_cap",
     "limit", "breaker_open", "probing",
 ]  # fmt: skip
 SECOND_COSTS = 0.002
@@ -78,6 +79,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """A one-time code, an alarm: nothing is tried out with it."""
     files: tuple[int, ...] = ()
     """The sizes of what goes with it, in bytes."""
+    purpose: str = "service"
 
 
 class Candidate(Struct, frozen=True, omit_defaults=True):
@@ -113,6 +115,8 @@ class Board(Struct, frozen=True, kw_only=True):
     breakers: Mapping[str, Breaker] = {}
     second_costs: float = SECOND_COSTS
     explore: float = EXPLORE
+    plans: Mapping[Kind, tuple[Step, ...]] = {}
+    """What holds before prices decide, by kind."""
 
 
 def index_of(p: float, cost: float, tau_s: float, pays: Pays, second_costs: float) -> float:
@@ -133,6 +137,8 @@ def decide(board: Board, wanted: Wanted, now_us: int, chance: float) -> Decision
         wanted.needs, wanted.tried, wanted.busy, wanted.most, board.second_costs,
     )  # fmt: skip
     voice = kind == "voice"
+    steps = board.plans.get(kind)
+    said = ruling(steps, digits, wanted.purpose) if steps else None
     order: list[tuple[int, float, Candidate]] = []
     skipped: list[Candidate] = []
     probe: Candidate | None = None
@@ -158,6 +164,8 @@ def decide(board: Board, wanted: Wanted, now_us: int, chance: float) -> Decision
             carrier.never and digits.startswith(carrier.never)
         ):
             why = "not_allowed_there"
+        elif said is not None and said.bars(carrier_id):
+            why = "plan"
         elif charge is None:
             why = "no_rate"
         elif door == "open":
@@ -195,7 +203,10 @@ def decide(board: Board, wanted: Wanted, now_us: int, chance: float) -> Decision
                 # It is the last resort of what is urgent.
                 order.append((LAST, index, found))
             continue
-        order.append((-carrier.priority, index, Candidate(carrier_id, p, cost, tau_s, index, charge.prefix)))
+        rank = -carrier.priority
+        if said is not None and carrier_id in said.first:
+            rank = said.first[carrier_id] - LAST
+        order.append((rank, index, Candidate(carrier_id, p, cost, tau_s, index, charge.prefix)))
     order.sort(key=_rank)
     chosen = [one[2] for one in order]
     explored = False

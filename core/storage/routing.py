@@ -8,12 +8,14 @@ from msgspec import Struct
 
 from core.errors import NotFound
 from core.model.outcomes import Breaker, Counts
+from core.model.plans import Step
 from core.model.rates import Exchange
 from core.model.routing import EXPLORE, SECOND_COSTS
 from core.storage.carriers import CarrierRow, Limits
 from core.storage.database import Database
 from core.storage.learning import day_of
 from core.storage.listing import Listing
+from core.storage.route_plans import steps_in_force
 from core.storage.texts import json_text
 from core.storage.versions import ChangedMeanwhile
 
@@ -55,6 +57,8 @@ class Facts(Struct, kw_only=True):
     spent: dict[str, float]
     """Today, by carrier."""
     settings: Settings
+    plans: Mapping[str, tuple[Step, ...]]
+    """What is in force, by kind of carrier."""
     read_us: int
 
 
@@ -77,6 +81,7 @@ async def read_facts(db: Database, tenant_id: str, now_us: int) -> Facts:
         text = await connection.fetchval(
             "select settings::text from routing_settings where tenant_id = $1", tenant_id
         )
+        plans = await steps_in_force(connection, tenant_id) if rows else {}
     members = CarrierRow.__struct_fields__
     return Facts(
         carriers=[
@@ -96,6 +101,7 @@ async def read_facts(db: Database, tenant_id: str, now_us: int) -> Facts:
         },
         spent={row["id"]: row["spend"] or 0.0 for row in rows},
         settings=_settings(text),
+        plans=plans,
         read_us=now_us,
     )
 

@@ -224,6 +224,8 @@ async def carrying(api: Api, tenant: str, account_id: str, message_id: str) -> d
     rates = {"carrier_id": carrier, "name": tenant, "currency": "EUR", "csv": "prefix,price\n49,0.07\n"}
     deck = await api.ask("POST", "/v1/rate-decks", key, rates)
     entry = await api.ask("POST", "/v1/dnc", key, {"kind": "email", "value": f"{tenant}@example.org"})
+    steps = [{"do": "prefer", "carriers": [carrier]}]
+    plan = await api.ask("POST", "/v1/routing/plans", key, {"name": f"Plan {tenant}", "steps": steps})
     decision_id = new_id("rtd")
     async with api.database.tenant(tenant) as connection:
         await connection.execute(
@@ -238,6 +240,7 @@ async def carrying(api: Api, tenant: str, account_id: str, message_id: str) -> d
         )
     return {
         "carrier_id": carrier,
+        "plan_id": plan.json()["id"],
         "deck_id": deck.json()["id"],
         "dnc_id": entry.json()["id"],
         "decision_id": decision_id,

@@ -8,7 +8,7 @@ export type Candidate = Schemas['RouteCandidate'];
 const SKIPPED: Readonly<Record<string, string>> = {
   off: 'Switched off', no_account: 'None of its accounts works', cannot: 'Cannot send this kind of message', not_allowed_there: 'Is not used for this prefix',
   tried: 'Was tried for this message before', no_rate: 'Has no price for this number', margin: 'Costs more than the message may', spend_cap: 'Its spending for today is used up',
-  limit: 'Sends as many a second as it may', breaker_open: 'Failed too often just now', probing: 'Is being tried out by another message'
+  plan: 'The route plan says so', limit: 'Sends as many a second as it may', breaker_open: 'Failed too often just now', probing: 'Is being tried out by another message'
 };
 export const skippedWords = (code: string): string => SKIPPED[code] ?? (code ? code.replaceAll('_', ' ') : '');
 
