@@ -40,13 +40,17 @@ def may_be_colleague(target: str) -> bool:
 class Ring:
     """A colleague who is asked to take a call."""
 
-    __slots__ = ("call_id", "colleague", "decided", "leg", "node", "reservation", "whole")
+    __slots__ = ("call_id", "colleague", "decided", "held", "leg", "node", "reservation", "whole")
 
-    def __init__(self, node: str, call_id: str, leg: str, colleague: AgentSeen, *, whole: bool) -> None:
+    def __init__(
+        self, node: str, call_id: str, leg: str, colleague: AgentSeen, *, whole: bool, held: str = ""
+    ) -> None:
         self.node = node
         self.call_id = call_id
         self.leg = leg
-        """The leg that waits for them."""
+        """The leg that they are to talk to."""
+        self.held = held or leg
+        """Who hears music meanwhile, and is taken back when they do not want it."""
         self.colleague = colleague
         self.whole = whole
         """It is the caller's own leg: it ends when they do not want it."""
@@ -174,10 +178,6 @@ class Dials:
             self._to_number(request, one, target)
         elif colleague.id == self._agent.id:
             self._spine.refuse(request.id, "that_is_you", "you have the call already")
-        elif request.kind == "attended":
-            self._spine.refuse(
-                request.id, "not_to_colleagues", "hold the call and dial them, or hand it on without asking"
-            )
         elif any(ring.call_id == request.call and not ring.decided for ring in self.rings):
             self._spine.refuse(request.id, "transfer_under_way", "a colleague is just asked to take it")
         else:
@@ -188,16 +188,23 @@ class Dials:
         if other is None or other.agent:
             self._spine.refuse(request.id, "nobody_there", "there is no customer to hand on")
             return
-        ring = Ring(one.call.node, one.call.id, other.uuid, colleague, whole=False)
+        # Asked first, they talk to the agent, who then hands over (`call.transfer_complete`) or does not; else to the
+        # customer at once.
+        first = request.kind == "attended"
+        leg = one.own.uuid if first else other.uuid
+        ring = Ring(one.call.node, one.call.id, leg, colleague, whole=False, held=other.uuid)
         view = self._calls.view(one)
 
         def ask(came: Came) -> None:
             if not came.ok and came.code != "already_held":
                 self._spine.refuse_as(request.id, came)
                 return
+            if first:
+                args: Args = {"leg": ring.leg, "path": RINGBACK}
+                self._spine.order(_nothing, "call.play", node=ring.node, call_id=ring.call_id, args=args)
             self._ask(ring, view.other, view.other_name, request.id)
 
-        self._spine.order(ask, "call.hold", node=ring.node, call_id=ring.call_id, args={"leg": ring.leg})
+        self._spine.order(ask, "call.hold", node=ring.node, call_id=ring.call_id, args={"leg": ring.held})
 
     def cancel(self, request: TransferCancel) -> bool:
         """Take a call back that a colleague is just asked to take; False when it is another kind of transfer."""
@@ -279,7 +286,7 @@ class Dials:
             self._calls.end_leg(ring.node, ring.call_id, ring.leg, CAUSES[word])
         else:
             self._spine.order(
-                _nothing, "call.unhold", node=ring.node, call_id=ring.call_id, args={"leg": ring.leg}
+                _nothing, "call.unhold", node=ring.node, call_id=ring.call_id, args={"leg": ring.held}
             )
 
     def _over(self, ring: Ring) -> None:

@@ -66,7 +66,9 @@ def asked_leg(call: Call, own: Leg) -> Leg | None:
     if held is None:
         return None
     legs = [leg for leg in live(call) if leg.uuid not in (own.uuid, held.uuid) and not leg.conference]
-    return next((leg for leg in reversed(legs) if leg.direction == "outbound"), None)
+    # (a colleague's browser comes to the switch; it is asked by the one who holds, and does not ask them)
+    mine = held.other_leg == own.uuid
+    return next((leg for leg in reversed(legs) if leg.direction == "outbound" or (leg.agent and mine)), None)
 
 
 def running(call: Call) -> list[Recording]:

@@ -19,11 +19,11 @@ from core.model.records import Call, Leg
 from core.telephony import values
 from core.telephony.actions import Result, pick_up
 from core.telephony.agent_phone import AgentPhone
-from core.telephony.bonds import let_go, set_all
-from core.telephony.consult import refuse_while_moving
+from core.telephony.bonds import let_go, set_all, unbind
+from core.telephony.consult import look_after, refuse_while_moving
 from core.telephony.desk import Desk
 from core.telephony.dialling import caller_id, ring_s
-from core.telephony.joining import HAPPENS_S, fresh, join, live_legs, set_aside
+from core.telephony.joining import HAPPENS_S, fresh, join, live_legs, on_hold, set_aside, waiting_for
 from core.telephony.monitoring import MODES, NO_KEYS
 from freeswitch import arguments, commands
 from freeswitch.errors import EslError
@@ -40,7 +40,8 @@ _EXTENSION = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
 async def agent_call(desk: Desk, order: Order) -> Result:
     """Begin an agent's leg (``leg``, a uuid that the asker chose) with a browser's offer (``sdp``).
 
-    ``join`` is the leg of a live call (``call_id``) that it is to talk to; ``to`` is a number to dial; ``listen`` a leg to
+    ``join`` is the leg of a live call (``call_id``) that it is to talk to: of a customer, or of a colleague who has a
+    customer on hold and asks before handing over (then it is an attended transfer); ``to`` is a number to dial; ``listen`` a leg to
     listen to (``mode``: listen, whisper, barge); with none of them it is parked. Returns with the switch's answer.
     """
     phone = _phone(desk)
@@ -84,7 +85,9 @@ async def agent_call(desk: Desk, order: Order) -> Result:
     call = desk.board.call_of(leg)
     if call is None:
         raise Conflict("the leg has ended meanwhile", code="leg_ended")
-    if customer is not None:
+    if customer is not None and _held_for(customer[0], customer[1]) is not None:
+        desk.background(_consult, desk, customer[1].uuid, leg)
+    elif customer is not None:
         desk.background(_join, desk, customer[1].uuid, leg)
     elif dialled:
         desk.background(_dial, desk, order, leg, dialled, shown)
@@ -130,6 +133,33 @@ async def _join(desk: Desk, customer: str, agent: str) -> None:
     except (IrisxError, EslError) as failed:
         LOG.info("an agent's leg was not joined", leg=agent, error=str(failed))
         await let_go(desk, agent)
+
+
+def _held_for(call: Call, asker: Leg) -> Leg | None:
+    """Whom an agent has put on hold to ask a colleague first; None when it is not an agent's leg that is joined."""
+    if not asker.agent or on_hold(asker):
+        return None
+    held = waiting_for(call, asker)
+    return held if held is not None and on_hold(held) else None
+
+
+async def _consult(desk: Desk, asker: str, colleague: str) -> None:
+    """Have an agent talk to a colleague while their customer is on hold: an attended transfer whose third leg is a browser.
+    Whoever leaves, hands over or goes back: it is `core.telephony.consult` that knows what follows."""
+    try:
+        call = desk.board.call_of(asker)
+        if call is None:
+            raise Conflict("who asks has hung up", code="leg_ended")
+        async with desk.turns.of(call.id):
+            (own,) = fresh(desk, asker)
+            held = _held_for(desk.board.call_of(asker) or call, own)
+            if held is None:
+                raise Conflict("nobody is on hold any more", code="leg_ended")
+            await unbind(desk, held, own)
+        await look_after(desk, held.uuid, asker, colleague)
+    except (IrisxError, EslError) as failed:
+        LOG.info("a colleague was not asked", leg=colleague, error=str(failed))
+        await let_go(desk, colleague)
 
 
 async def _dial(desk: Desk, order: Order, leg: str, target: str, shown: Mapping[str, str]) -> None:

@@ -94,7 +94,8 @@ def consultation(call: Call) -> tuple[Leg, str, Leg] | None:
         if on_hold(held) and not held.conference:
             for third in reversed(legs):
                 apart = third.uuid not in (held.uuid, held.other_leg) and not third.conference
-                if apart and third.direction == "outbound":
+                # (a colleague's browser comes to us; anybody else is dialled)
+                if apart and (third.direction == "outbound" or third.agent):
                     return held, held.other_leg, third
     return None
 

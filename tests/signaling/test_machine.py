@@ -8,6 +8,7 @@ from core.model.records import Recording
 from core.model.signaling import AgentSeen, Reserved
 from core.model.signaling_spine import Came, Give, Keep
 from core.model.signaling_states import KEPT_EVENTS
+from core.model.signaling_views import view
 from tests.signaling.world import BEN, ME, SDP, World, customer, with_agent
 
 
@@ -331,6 +332,38 @@ def test_a_customer_whom_a_colleague_does_not_take_comes_back() -> None:
     assert world.answers(world.ask("transfer_cancel", call="call_1"))[0]["ok"]
     assert kept(world, "withdraw")[-1].args == {"offer": "rsv_c", "agent": "agt_ben"}
     assert len(given(world, "call.unhold")) == 2 and not given(world, "call.transfer_cancel")
+
+
+def test_a_colleague_who_is_asked_first_talks_to_the_agent_while_the_customer_waits() -> None:
+    world = a_page()
+    talking(world)
+    own = world.events("call")[-1]["call"]["leg"]
+    request = world.ask("transfer", call="call_1", to="agt_ben", kind="attended")
+    world.done("find", agent=BEN)
+    assert given(world, "call.hold")[0].args == {"leg": "cust1"}
+    world.done("call.hold")
+    assert given(world, "call.play")[0].args["leg"] == own
+    (offer,) = kept(world, "offer_direct")
+    assert (offer.args["agent"], offer.args["leg"]) == ("agt_ben", own)
+    world.done("offer_direct", reservation="rsv_b")
+    assert world.answers(request)[0]["ok"]
+    assert world.events("call")[-1]["call"]["transfer"] == {"to": "12", "to_name": "Ben", "state": "ringing"}
+    # They do not want to: the customer is back.
+    declined = Reserved(id="rsv_b", agent_id="agt_ben", state="declined", version=2)
+    world.take(world.session.reservation_entry("declined", declined, world.now))
+    assert given(world, "call.unhold")[0].args == {"leg": "cust1"}
+
+
+def test_a_colleague_s_leg_beside_a_held_customer_is_one_who_is_asked() -> None:
+    call = customer("call_1", "cust1")
+    legs = [
+        replace(call.legs[0], state="answered", held_since_us=5, other_leg="mine"),
+        replace(call.legs[0], uuid="mine", state="answered", agent="agt_me", bridged_to="bens"),
+        replace(call.legs[0], uuid="bens", state="answered", agent="agt_ben", bridged_to="mine"),
+    ]
+    call = replace(call, legs=tuple(legs))
+    assert view(call, legs[1]).state == "consulting"
+    assert view(call, legs[2]).state == "talking"
 
 
 def test_whoever_hangs_up_while_a_colleague_is_rung_is_offered_no_longer() -> None:

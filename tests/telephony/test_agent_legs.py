@@ -136,6 +136,45 @@ async def test_a_caller_on_hold_is_taken_over_by_a_colleague() -> None:
         assert not desk.lab.leg(customer.uuid).held_since_us
 
 
+async def asked(desk: Desk) -> tuple[Leg, str, str]:
+    """A customer on hold, the agent's leg, and a colleague's that talks to it."""
+    customer = await desk.lab.call_in()
+    first = await desk.call(about=customer, join=customer.uuid)
+    await desk.lab.leg_when(first, lambda one: one.bridged_to == customer.uuid)
+    await desk.lab.done("call.hold", customer, leg=customer.uuid)
+    second = await desk.call(agent=OTHER, about=customer, join=first)
+    await desk.lab.leg_when(second, lambda one: one.bridged_to == first)
+    assert desk.lab.leg(customer.uuid).held_since_us
+    return customer, first, second
+
+
+async def test_a_colleague_is_asked_while_the_customer_waits_and_takes_the_call_over() -> None:
+    async with open_desk() as desk:
+        customer, first, second = await asked(desk)
+        await desk.lab.done("call.transfer_complete", customer)
+        await desk.lab.leg_when(second, lambda one: one.bridged_to == customer.uuid)
+        with trio.fail_after(10):
+            while desk.lab.desk.leg(first) is not None:
+                await trio.sleep(0.02)
+        assert not desk.lab.leg(customer.uuid).held_since_us
+        assert len([one for one in desk.lab.call(customer).legs if one.state != "ended"]) == 2
+
+
+async def test_a_colleague_who_was_asked_lets_the_agent_go_back_to_the_customer() -> None:
+    async with open_desk() as desk:
+        customer, first, second = await asked(desk)
+        await desk.lab.done("call.transfer_cancel", customer)
+        await desk.lab.leg_when(first, lambda one: one.bridged_to == customer.uuid)
+        assert desk.lab.desk.leg(second) is None
+
+
+async def test_a_colleague_who_was_asked_and_leaves_brings_the_customer_back() -> None:
+    async with open_desk() as desk:
+        customer, first, second = await asked(desk)
+        await desk.lab.done("call.hangup", desk.lab.leg(second), leg=second)
+        await desk.lab.leg_when(first, lambda one: one.bridged_to == customer.uuid)
+
+
 async def test_an_agent_dials_and_the_call_is_one_to_whom_they_dialled() -> None:
     async with open_desk() as desk:
         # (an empty text is how a client says that it does not mean something)
