@@ -24,7 +24,7 @@ from core.clock import now_us
 from core.config import Settings
 from core.errors import PeerError
 from core.logs import get_logger, set_up
-from core.queueing import keep_queues
+from core.queueing.keeper import keep_queues
 from core.recorder import open_recorder
 from core.signaling import serve_signaling
 from core.storage import calls as call_store

@@ -20,7 +20,7 @@ from core.errors import IrisxError, PeerError, PeerTimeout
 from core.ids import new_id
 from core.logs import get_logger
 from core.model.orders import Order, Outcome
-from core.storage import incidents, recording_bucket, recording_ledger, recordings
+from core.storage import incidents, recording_ledger, recordings
 from core.storage import recording_work as work
 from core.storage.blobs import Blobs
 from core.storage.database import Database
@@ -175,7 +175,7 @@ async def sweep(db: Database) -> None:
 
 
 async def _expire(parts: Parts, one: Erasable) -> None:
-    versions = await trio.to_thread.run_sync(recording_bucket.erase, parts.blobs, one.key)
+    versions = await trio.to_thread.run_sync(erase_object, parts.blobs, one)
     note = partial(
         recordings.erased,
         by="retention",
@@ -188,4 +188,8 @@ async def _expire(parts: Parts, one: Erasable) -> None:
 
 def erase_object(blobs: Blobs, one: Erasable) -> int:
     """Remove what the object store has of it; how many versions there were. Blocking. Raises the store's errors."""
-    return recording_bucket.erase(blobs, one.key) if one.key else 0
+    if not one.key:
+        return 0
+    from core.storage.recording_bucket import erase  # (boto3 takes half a second to import)
+
+    return erase(blobs, one.key)

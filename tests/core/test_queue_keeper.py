@@ -14,7 +14,7 @@ from core.bus.orders import LEASE
 from core.ids import new_id
 from core.model.orders import Order, Outcome
 from core.model.queueing_records import Callback, QueueSettings
-from core.queueing import keep_queues
+from core.queueing.keeper import keep_queues
 from core.storage import agents, reservations
 from core.storage.database import Database
 from core.storage.queues import create_queue

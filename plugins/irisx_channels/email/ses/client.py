@@ -1,7 +1,8 @@
 """The Amazon SES channel: mail out through boto3 in a worker thread, everything that comes back through Amazon SNS.
 
 boto3 is asked once for each mail (``total_max_attempts=1``): whether to try again is the platform's decision, because a
-repetition can be a second mail.
+repetition can be a second mail. It is imported where it works, in a thread: that takes half a second, and every process
+that knows the channels would pay it.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -9,10 +10,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
 import anyio.to_thread
-import boto3
 import httpx
-from botocore import exceptions
-from botocore.config import Config
 
 from irisx_channels.email import outgoing, overhttp, unsubscribe
 from irisx_channels.email.ses import codec
@@ -100,7 +98,7 @@ async def _fetched(settings: codec.Settings, file: File, tools: Tools) -> AsyncI
         raise Refused("this file is nowhere to be got from")
     bucket, _, key = file.id.removeprefix(codec.S3).partition("/")
     await _allowed(settings.s3_url, tools)
-    s3 = _client("s3", settings, settings.s3_url)
+    s3 = await _asked(lambda: _client("s3", settings, settings.s3_url))
     body = (await _asked(lambda: dict(s3.get_object(Bucket=bucket, Key=key))))["Body"]
     try:
         while piece := await _asked(lambda: bytes(body.read(_PIECE))):
@@ -123,8 +121,15 @@ async def _allowed(url: str, tools: Tools) -> None:
 
 
 async def _asked(work: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(_told, work)
+
+
+def _told(work: Callable[[], T]) -> T:
+    """In a thread: what ``work`` returns, its failures in our words."""
+    from botocore import exceptions
+
     try:
-        return await anyio.to_thread.run_sync(work)
+        return work()
     except exceptions.ClientError as refused:
         raise _failure(refused) from None
     except (
@@ -140,7 +145,7 @@ async def _asked(work: Callable[[], T]) -> T:
         raise OutcomeUnknown(text) from None
 
 
-def _failure(refused: exceptions.ClientError) -> ChannelError:
+def _failure(refused: Any) -> ChannelError:
     code = str(refused.response.get("Error", {}).get("Code", ""))[:80]
     status = int(refused.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _THROTTLED:
@@ -154,6 +159,9 @@ def _failure(refused: exceptions.ClientError) -> ChannelError:
 
 @lru_cache(maxsize=64)
 def _made(service: str, region: str, key: str, secret: str, url: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
     config = Config(
         connect_timeout=CONNECT_S,
         read_timeout=READ_S,
