@@ -124,6 +124,8 @@ async def _join(desk: Desk, customer: str, agent: str) -> None:
                 await pick_up(desk, leg)
             call = desk.board.call_of(customer) or call
             partner = await set_aside(desk, call, leg)
+            if partner is not None:
+                await unbind(desk, partner)  # its end is not the customer's from here on
             one, two = fresh(desk, customer, agent)
             await join(desk, one, two)
             if one.held_since_us:

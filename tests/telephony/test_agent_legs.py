@@ -134,6 +134,9 @@ async def test_a_caller_on_hold_is_taken_over_by_a_colleague() -> None:
             while desk.lab.desk.leg(first) is not None:
                 await trio.sleep(0.02)
         assert not desk.lab.leg(customer.uuid).held_since_us
+        # The end of the one who had it before is nobody else's.
+        await desk.lab.done("call.mute", desk.lab.leg(second), leg=second)
+        assert len([one for one in desk.lab.call(customer).legs if one.state != "ended"]) == 2
 
 
 async def asked(desk: Desk) -> tuple[Leg, str, str]:
