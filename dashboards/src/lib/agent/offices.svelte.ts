@@ -101,8 +101,10 @@ class Offices {
       void this.read();
     }, QUIET_MS);
   }
-  name(id: string): string {
-    return this.agents.get(id)?.name ?? '';
+  /** The colleague of this id or extension; empty when it is nobody's. */
+  whoIs(to: string): string {
+    if (!to) return '';
+    return (this.agents.get(to) ?? [...this.agents.values()].find((one) => one.extension === to))?.name ?? '';
   }
 }
 
