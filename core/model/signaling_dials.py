@@ -265,7 +265,7 @@ class Dials:
         for ring in self.rings:
             if ring.reservation == reserved.id and not ring.decided:
                 if word == "connected":
-                    self._over(ring)
+                    self._over(ring, talking=ring.held != ring.leg)
                 elif word in CAUSES:
                     self._back(ring, word)
                 return
@@ -289,14 +289,15 @@ class Dials:
                 _nothing, "call.unhold", node=ring.node, call_id=ring.call_id, args={"leg": ring.held}
             )
 
-    def _over(self, ring: Ring) -> None:
+    def _over(self, ring: Ring, *, talking: bool = False) -> None:
         ring.decided = True
         if ring in self.rings:
             self.rings.remove(ring)
         if ring.whole:
             self._calls.about(ring.call_id, ringing=False)
         else:
-            self._calls.about(ring.call_id, transfer=None)
+            to = TransferView(ring.colleague.extension, ring.colleague.name, "talking")
+            self._calls.about(ring.call_id, transfer=to if talking else None)
 
     def _withdraw(self, ring: Ring) -> None:
         if ring.reservation:

@@ -21,7 +21,7 @@ class About(Struct, frozen=True):
     conversation_id: str = ""
     contact_id: str = ""
     transfer: TransferView | None = None
-    """A colleague who is just asked to take the call."""
+    """A colleague who is asked to take the call, or was."""
     ringing: bool = False
     """A colleague is rung: their telephone is their page, so no leg shows it."""
 
@@ -55,9 +55,16 @@ def other_leg(call: Call, own: Leg) -> Leg | None:
 
 
 def held_leg(call: Call, own: Leg) -> Leg | None:
-    """Who hears music because of this agent."""
-    held = [leg for leg in live(call) if leg.uuid != own.uuid and leg.held_since_us and not leg.bridged_to]
-    return next((leg for leg in held if leg.other_leg == own.uuid), held[0] if held else None)
+    """Who hears music because of this agent, and not because of a colleague."""
+    legs = live(call)
+    living = {leg.uuid for leg in legs}
+    for held in legs:
+        if held.uuid != own.uuid and held.held_since_us and not held.bridged_to:
+            # One that was on its way to somebody who hung up was bridged to them for a moment.
+            lost = held.other_leg not in living and (own.other_leg == held.uuid or len(legs) == 2)
+            if held.other_leg == own.uuid or lost:
+                return held
+    return None
 
 
 def asked_leg(call: Call, own: Leg) -> Leg | None:
@@ -66,9 +73,8 @@ def asked_leg(call: Call, own: Leg) -> Leg | None:
     if held is None:
         return None
     legs = [leg for leg in live(call) if leg.uuid not in (own.uuid, held.uuid) and not leg.conference]
-    # (a colleague's browser comes to the switch; it is asked by the one who holds, and does not ask them)
-    mine = held.other_leg == own.uuid
-    return next((leg for leg in reversed(legs) if leg.direction == "outbound" or (leg.agent and mine)), None)
+    # (a colleague's browser comes to the switch; anybody else is dialled)
+    return next((leg for leg in reversed(legs) if leg.direction == "outbound" or leg.agent), None)
 
 
 def running(call: Call) -> list[Recording]:
@@ -99,7 +105,13 @@ def view(call: Call, own: Leg, about: About = NOTHING, paused: AbstractSet[str] 
     transfer = about.transfer
     if asked is not None:
         state = "talking" if asked.state == "answered" else "ringing"
-        transfer = TransferView(number_of(asked), "", state)
+        if asked.agent and transfer is not None:
+            transfer = TransferView(transfer.to, transfer.to_name, state)
+        else:
+            # (a colleague by id: their leg shows the number of the one it is about)
+            transfer = TransferView(asked.agent or number_of(asked), "", state)
+    elif transfer is not None and transfer.state != "ringing":
+        transfer = None  # who was asked has gone
     ids = {recording_id(one) for one in running(call)}
     return CallView(
         id=call.id,

@@ -90,7 +90,8 @@ class History:
                 world.connect(resume=name == "resume")
             case "repeat" if self.asked and world.session.attached:
                 request = list(self.asked)[number % len(self.asked)]
-                if self.asked[request] != len(world.sockets) - 1:  # (a page asks again on a new socket only)
+                # (a page asks again what had no answer, and on a new socket only)
+                if self.asked[request] != len(world.sockets) - 1 and not world.answers(request):
                     self.asked[request] = len(world.sockets) - 1
                     kind, members = self.texts[request]
                     world.ask(kind, request=request, **members)

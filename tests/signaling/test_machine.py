@@ -362,7 +362,9 @@ def test_a_colleague_s_leg_beside_a_held_customer_is_one_who_is_asked() -> None:
         replace(call.legs[0], uuid="bens", state="answered", agent="agt_ben", bridged_to="mine"),
     ]
     call = replace(call, legs=tuple(legs))
-    assert view(call, legs[1]).state == "consulting"
+    asking = view(call, legs[1])
+    assert asking.state == "consulting"
+    assert asking.transfer is not None and asking.transfer.to == "agt_ben"
     assert view(call, legs[2]).state == "talking"
 
 
