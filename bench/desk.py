@@ -104,12 +104,22 @@ class Agent:
         return said
 
     async def _read(self) -> None:
-        async for text in self._socket:
-            at = monotonic()
-            frame = json.loads(text)
-            if "re" in frame:
-                self._waiting.pop(frame["re"]).set_result(frame)
-                continue
-            task = asyncio.create_task(self._on(self, frame, at))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        try:
+            async for text in self._socket:
+                self._take(json.loads(text), monotonic())
+        except websockets.ConnectionClosed:
+            pass
+        finally:
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(ConnectionError("the controller is gone"))
+
+    def _take(self, frame: dict[str, Any], at: float) -> None:
+        if "re" in frame:
+            answer = self._waiting.pop(frame["re"])
+            if not answer.done():
+                answer.set_result(frame)
+            return
+        task = asyncio.create_task(self._on(self, frame, at))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

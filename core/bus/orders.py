@@ -23,7 +23,7 @@ LEASE = "irisx:lease:"
 HEARD_S = 3.0
 """How long an order waits for an owner that hears it: a dead one is replaced within two seconds."""
 FREE_S = 0.5
-"""The same while nobody holds the switch's lease: whoever can will take it at once."""
+"""How long nobody may hold the switch's lease meanwhile: whoever can will take it at once."""
 REPEAT_S = 0.05
 LOOK_S = 0.2
 """How often an asker looks whether the owner that has its order still owns the switch."""
@@ -86,7 +86,7 @@ class Orders(SharedClock):
         await self._refresh_clock()
         due_us = 0 if self._ahead_us is None else self._time_us(self._ahead_us) + remaining_us
         payload = _encode(Envelope(REPLIES + self.name, order, due_us))
-        began = monotonic()
+        began = free_since = monotonic()
         while True:
             try:
                 async with self.redis.pipeline(transaction=False) as both:
@@ -97,7 +97,11 @@ class Orders(SharedClock):
                 raise Unavailable("the command bus is out of reach", code="bus_down") from exc
             if heard:
                 return owner  # type: ignore[no-any-return]
-            if monotonic() - began >= (FREE_S if owner is None else HEARD_S):
+            # (a lease that runs out while we wait is free for a moment only: an heir is about to take it)
+            moment = monotonic()
+            if owner is not None:
+                free_since = moment
+            if moment - began >= HEARD_S or moment - free_since >= FREE_S:
                 raise Unavailable(f"no controller owns the switch {order.node} now", code="no_owner")
             await asyncio.sleep(REPEAT_S)
 

@@ -22,7 +22,7 @@ from core.errors import Conflict, IrisxError, PeerError, PeerTimeout, Unavailabl
 from core.ids import new_id
 from core.logs import get_logger
 from core.model.entries import LogEntry
-from core.model.orders import Order
+from core.model.orders import Order, Outcome
 from core.model.signaling import Accept, Dial, Hello, Renew, Request, Resume
 from core.model.signaling_session import Session
 from core.model.signaling_spine import Came, Frame, Give, Keep, Now, Output, Over, Shut
@@ -45,6 +45,8 @@ BEAT_S = 10.0
 FIRST_RETRY_S = 0.1
 MAX_RETRY_S = 1.0
 OFFLINE_S = 5.0
+TAKEN_OVER_S = 5.0
+"""How long an order waits for an owner of its switch: more than a takeover takes."""
 
 
 class Held:
@@ -294,7 +296,7 @@ class Hub:
             actor=held.who.user_id,
         )
         try:
-            outcome = await self._bridge.run(self._bus.ask, order)
+            outcome = await self._asked(order)
         except IrisxError as exc:
             return _failed(exc)
         LOG.info(
@@ -311,6 +313,17 @@ class Hub:
             )
         result = {name: value for name, value in outcome.result.items() if name != "call"}
         return Came(True, {**result, "node": node})
+
+    async def _asked(self, order: Order) -> Outcome:
+        """Give an order, and again while it is certain that nothing was done: somebody may be taking the switch over."""
+        patient_until = trio.current_time() + TAKEN_OVER_S
+        while True:
+            try:
+                return await self._bridge.run(self._bus.ask, order)
+            except Unavailable:
+                if trio.current_time() >= patient_until:
+                    raise
+            await trio.sleep(FIRST_RETRY_S * random.uniform(0.5, 1.5))
 
     def _any_node(self) -> str:
         """The least busy switch that takes agents' legs."""
