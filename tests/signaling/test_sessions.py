@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import trio
+from msgspec.structs import replace
 
 from core.access.tokens import Keyring
 from core.model.orders import Order, Outcome
+from core.signaling import follower
 from tests.signaling.place import SDP, SECRET, controller, hello, obedient, open_place, page, token
 from tests.signaling.world import with_agent
 
@@ -57,6 +60,65 @@ async def test_an_agent_takes_a_call(database_url: str, redis_url: str, tmp_path
             assert row["agent_leg"] == accepted["leg"]
             numbers = [one["n"] for one in desk.frames if "n" in one and "re" not in one]
             assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_what_the_bus_lost_is_found_in_the_store(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "LOOK_S", 0.2)
+    async with (
+        open_place(database_url, redis_url, tmp_path) as place,
+        controller(place, tmp_path) as (url, parts),
+    ):
+        agent_id, user_id = await place.agent()
+        async with page(url) as desk:
+            await hello(desk, place, user_id)
+
+            async def lost(_tenant: str, _entries: object) -> None:
+                """Nobody is shown what was written."""
+
+            place.db.show = lost
+            first, second = place.call(), place.call()
+            await place.write("call.bridged", with_agent(first, "leg-1", agent_id))
+            assert (await desk.event("call"))["call"]["id"] == first.id
+            # ... and a hole is seen by the next one that does come.
+            await place.write("call.bridged", with_agent(second, "leg-2", agent_id))
+            place.db.show = place.bus.publish
+            await place.write("call.muted", replace(with_agent(first, "leg-1", agent_id), version=9))
+            await desk.until(lambda one: one.get("type") == "call" and one["call"]["id"] == second.id)
+            assert parts.shown["signaling"] == url
+
+
+async def test_how_a_call_was_heard_is_kept_with_its_leg(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        open_place(database_url, redis_url, tmp_path) as place,
+        controller(place, tmp_path) as (url, _),
+    ):
+        agent_id, user_id = await place.agent()
+        async with page(url) as desk:
+            await hello(desk, place, user_id)
+            talking = with_agent(place.call(), "leg-9", agent_id)
+            await place.write("call.bridged", talking)
+            await desk.event("call")
+            assert (
+                await desk.ask("quality", leg="leg-9", rtt_ms=30.0, jitter_ms=2.0, lost=10, received=990)
+            )["ok"]
+            ended = replace(talking.legs[1], state="ended", hangup_cause="NORMAL_CLEARING", codec="PCMA")
+            await place.write("call.leg_ended", replace(talking, legs=(talking.legs[0], ended), version=7))
+            assert (await desk.event("call_ended"))["cause"] == "NORMAL_CLEARING"
+            with trio.fail_after(15):
+                while not (rows := await place.rows("select * from leg_quality where leg = 'leg-9'")):
+                    await trio.sleep(0.02)
+            row = rows[0]
+            assert (row["heard_by"], row["codec"], row["lost"], row["call_id"]) == (
+                "browser",
+                "PCMA",
+                10,
+                talking.id,
+            )
+            assert 3.5 < row["mos"] < 4.5
 
 
 async def test_a_page_that_does_not_answer_the_probe_is_offered_nothing(
