@@ -13,6 +13,7 @@ BENCHES = (
     "outbox",
     "routing_decision",
     "queue_decisions",
+    "recording_upload",
     "webhook_ingest",
     "resume",
     "journey_load",

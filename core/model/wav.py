@@ -16,7 +16,7 @@ PCM = 1
 EXTENSIBLE = 0xFFFE
 HEAD = 4096
 """Bytes in which the sound must begin: FreeSWITCH's are 44, with a LIST chunk of titles some hundred."""
-MOST_SAMPLES = 2_000_000
+MOST_SAMPLES = 400_000
 """Of each channel that are looked at for a shape: of a longer file some of each piece, evenly."""
 _RUN = 64
 """Samples side by side that are looked at where not all are."""

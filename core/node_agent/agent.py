@@ -34,7 +34,7 @@ from core.storage import incidents, recording_bucket
 from core.storage import recording_work as work
 from core.storage.blobs import Blobs
 from core.storage.database import Database
-from core.storage.recording_upload import Sealing, Step, Uploaded, upload
+from core.storage.recording_upload import PART, Sealing, Step, Uploaded, upload
 from core.storage.recording_work import Brought, Known
 
 LOG = get_logger("node")
@@ -43,7 +43,10 @@ LOOK_S = 1.0
 PRESENCE_S = 1.0
 PROMPTS_S = 10.0
 BUCKET_S = 300.0
-FILES_AT_ONCE = 3
+FILES_AT_ONCE = 8
+"""Small ones mostly wait: for the object store, for a disk, for the ledger."""
+LARGE_AT_ONCE = 2
+"""Of those that go in parts, which take some 40 MiB of memory each."""
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
 FILE_PAUSE_S = 30.0
@@ -95,13 +98,17 @@ class NodeAgent:
         self._name = name or node
         self._sealing = sealing or Sealing()
         self._step = step
+        self._wanted: dict[str, tuple[Seen, Known, str]] = {}
+        """What the last look found to do, the oldest first."""
         self._busy: set[str] = set()
+        self._large: set[str] = set()
         self._files: set[asyncio.Task[None]] = set()
         self._reported: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._pause_s = 0.0
         self._resume_at = 0.0
         self._store_away = False
+        self._stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; then finish the files under way as far as the process lets us."""
@@ -122,6 +129,7 @@ class NodeAgent:
                 self._store_away = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_S * random.uniform(0.8, 1.2))
+        self._stopping = True
         if self._files:
             await asyncio.wait(self._files)
 
@@ -145,6 +153,7 @@ class NodeAgent:
         files = await asyncio.to_thread(lambda: list(self._folder.scan()))
         known = await self._known(files)
         counts = Statistics()
+        wanted: dict[str, tuple[Seen, Known, str]] = {}
         for file in sorted(files, key=lambda one: one.changed_us):
             about = known.get(file.path)
             act = choosing.choose(file, about, moment)
@@ -156,7 +165,9 @@ class NodeAgent:
                 self._report(file, "a file that no call has", about)
             elif act in ("bring", "compare", "remove") and about is not None:
                 counts.waiting += 1
-                self._begin(file, about, act)
+                wanted[file.path] = (file, about, act)
+        self._wanted = wanted
+        self._begin()
         there = {file.path for file in files}
         self.statistics.waiting, self.statistics.open = counts.waiting, counts.open
         self.statistics.unknown = counts.unknown
@@ -187,16 +198,26 @@ class NodeAgent:
                 self.statistics.missing += 1
                 LOG.warning("a recording is missing", recording=known.id)
 
-    def _begin(self, file: Seen, known: Known, act: str) -> None:
-        ready = monotonic() >= max(self._resume_at, self._not_before.get(file.path, 0.0))
-        # After a refusal one file asks for all.
-        room = 1 if self._pause_s else FILES_AT_ONCE
-        if file.path in self._busy or not ready or len(self._files) >= room:
-            return
-        self._busy.add(file.path)
-        task = asyncio.get_running_loop().create_task(self._one(file, known, act))
-        self._files.add(task)
-        task.add_done_callback(self._files.discard)
+    def _begin(self) -> None:
+        """As many of the wanted as there is room for; each that ends makes room for the next."""
+        for path in list(self._wanted):
+            # After a refusal one file asks for all.
+            room = 1 if self._pause_s else FILES_AT_ONCE
+            if len(self._busy) >= room or monotonic() < self._resume_at:
+                return
+            if path in self._busy:
+                del self._wanted[path]
+            elif monotonic() >= self._not_before.get(path, 0.0):
+                file, known, act = self._wanted[path]
+                if file.size > PART and len(self._large) >= LARGE_AT_ONCE:
+                    continue
+                del self._wanted[path]
+                self._busy.add(path)
+                if file.size > PART:
+                    self._large.add(path)
+                task = asyncio.get_running_loop().create_task(self._one(file, known, act))
+                self._files.add(task)
+                task.add_done_callback(self._files.discard)
 
     async def _one(self, file: Seen, known: Known, act: str) -> None:
         try:
@@ -211,6 +232,8 @@ class NodeAgent:
                 await self._bring(local, file, known)
         except PeerError as exc:
             self._refused(exc.code)
+        except FileNotFoundError:
+            pass  # it was brought, or taken away, since it was looked at
         except OSError as exc:
             self._not_before[file.path] = monotonic() + FILE_PAUSE_S
             LOG.warning(
@@ -218,6 +241,9 @@ class NodeAgent:
             )
         finally:
             self._busy.discard(file.path)
+            self._large.discard(file.path)
+            if not self._stopping:
+                self._begin()
 
     async def _bring(self, local: Path, file: Seen, known: Known) -> None:
         self._step("claiming")
@@ -226,24 +252,14 @@ class NodeAgent:
             if known.sha256 != await asyncio.to_thread(_digest, local):
                 self._report(file, "a file is not the one that was stored", known)
                 return
-        elif not await work.uploading(self._db, known, now_us=now_us()):
-            return
+        elif file.size > PART and not await work.uploading(self._db, known, now_us=now_us()):
+            return  # (a small file is there before anybody could read that it is on its way)
         self._step("claimed")
-        before = await asyncio.to_thread(local.stat)
         key = known.key or key_of(known)
-        done: Uploaded = await asyncio.to_thread(
-            upload,
-            self._blobs,
-            key,
-            local,
-            self._folder.note(known.id),
-            sealing=self._sealing,
-            step=self._step,
-        )
-        sound: Sound = await asyncio.to_thread(listen, local)
-        after = await asyncio.to_thread(local.stat)
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        came = await asyncio.to_thread(self._take, local, key, known)
+        if came is None:
             return  # it was written to after all: the next look takes it anew
+        done, sound = came
         self._step("verified")
         found = Brought(
             key=key,
@@ -263,8 +279,19 @@ class NodeAgent:
         self.statistics.bytes += done.sent
         await self._taken()
 
+    def _take(self, local: Path, key: str, known: Known) -> tuple[Uploaded, Sound] | None:
+        """Have the object store hold it, and listen to it; None when it changed meanwhile. In a worker thread."""
+        before = local.stat()
+        note, fresh = self._folder.note(known.id), known.state == "stopped"
+        done = upload(self._blobs, key, local, note, sealing=self._sealing, step=self._step, fresh=fresh)
+        sound, after = listen(local), local.stat()
+        same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+        return (done, sound) if same else None
+
     def _refused(self, code: str) -> None:
         self.statistics.refusals += 1
+        if monotonic() < self._resume_at:
+            return  # of those that were under way together one is enough
         if not self._pause_s:
             LOG.warning("the object store does not take recordings; they wait here", error=code)
         self._pause_s = min(max(self._pause_s * 2, FIRST_PAUSE_S), MAX_PAUSE_S)

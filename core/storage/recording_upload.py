@@ -74,11 +74,15 @@ def upload(
     *,
     sealing: Sealing | None = None,
     step: Step = _no_step,
+    fresh: bool = False,
 ) -> Uploaded:
-    """Have the object ``key`` hold what the file holds. ``note`` is where an upload under way is remembered."""
+    """Have the object ``key`` hold what the file holds. ``note`` is where an upload under way is remembered.
+
+    ``fresh``: nobody has tried before as far as is known, so it is not looked first whether the object is there.
+    """
     checked_key(key)
     if isinstance(blobs, S3Blobs):
-        return _Upload(blobs, key, path, note, sealing or Sealing(), step).run()
+        return _Upload(blobs, key, path, note, sealing or Sealing(), step).run(fresh)
     return _into_folder(blobs, key, path, step)
 
 
@@ -115,16 +119,16 @@ class _Upload:
         self._step = step
         self._sent = 0
 
-    def run(self) -> Uploaded:
+    def run(self, fresh: bool) -> Uploaded:
         about = self._path.stat()
         self._size = about.st_size
         self._print = f"{about.st_size} {about.st_mtime_ns}"
         with failures():
             if self._size <= PART:
                 data = self._path.read_bytes()
-                self._sums = [_sums(data)]
-                whole = self._sums[0][0]
-                if not self._verified(whole, must=False):
+                self._sums = [hashlib.sha256(data).digest()]
+                whole = self._sums[0]
+                if fresh or not self._verified(whole, must=False):
                     self._put(data)
             else:
                 whole = self._parts()
@@ -134,8 +138,8 @@ class _Upload:
 
     def _put(self, data: bytes) -> None:
         self._step("sending")
-        given = {"Body": data, "ContentType": WAV, "ChecksumSHA256": _b64(self._sums[0][0]),
-                 "Metadata": {"sha256": self._sums[0][0].hex()}}  # fmt: skip
+        given = {"Body": data, "ContentType": WAV, "ChecksumSHA256": _b64(self._sums[0]),
+                 "Metadata": {"sha256": self._sums[0].hex()}}  # fmt: skip
         self._blobs_there(lambda: self._s3.put_object(**self._names, **given, **self._sealing.options()))
         self._sent = len(data)
         self._step("sent")
@@ -157,7 +161,7 @@ class _Upload:
         resumed = self._resumed()
         upload_id, have = resumed if resumed is not None else ("", {})
         count = -(-self._size // PART)
-        self._sums = [(b"", b"")] * count
+        self._sums = [b""] * count
         whole = hashlib.sha256()
         if not upload_id:
             # (the upload may be whole already: then there is no note, and the object is there)
@@ -171,10 +175,10 @@ class _Upload:
             for number in range(1, count + 1):
                 data = file.read(PART)
                 whole.update(data)
-                sums = self._sums[number - 1] = _sums(data)
-                if have.get(number) in (_b64(sums[0]), sums[1].hex()):
+                digest = self._sums[number - 1] = hashlib.sha256(data).digest()
+                if number in have and have[number] in (_b64(digest), _md5(data)):
                     continue
-                waiting.append(pool.submit(self._send, upload_id, number, data, sums[0]))
+                waiting.append(pool.submit(self._send, upload_id, number, data, digest))
                 del data
                 if len(waiting) >= AT_ONCE:
                     have.update([waiting.pop(0).result()])
@@ -232,8 +236,8 @@ class _Upload:
             for part in page.get("Parts", ()):
                 listed[part["PartNumber"]] = part["ETag"]
         parts = [
-            {"PartNumber": n, "ETag": listed.get(n, ""), "ChecksumSHA256": _b64(sums[0])}
-            for n, sums in enumerate(self._sums, start=1)
+            {"PartNumber": n, "ETag": listed.get(n, ""), "ChecksumSHA256": _b64(digest)}
+            for n, digest in enumerate(self._sums, start=1)
         ]
         self._s3.complete_multipart_upload(
             **self._names, UploadId=upload_id, MultipartUpload={"Parts": parts}
@@ -245,7 +249,7 @@ class _Upload:
             for number in range(len(self._sums)):
                 data = file.read(PART)
                 whole.update(data)
-                self._sums[number] = _sums(data)
+                self._sums[number] = hashlib.sha256(data).digest()
         return whole.digest()
 
     # -- whether it is there
@@ -263,10 +267,11 @@ class _Upload:
         """By what the object is known to be the file; empty, or an error (``must``), when it is not."""
         found = self._head()
         if found is not None and found.get("ContentLength") == self._size:
-            if found.get("ChecksumSHA256") in (_b64(whole), self._of_parts(0, "base64")):
+            of_parts = _b64(hashlib.sha256(b"".join(self._sums)).digest())
+            # (a checksum of the parts' checksums has their number behind it; not every store writes that)
+            if found.get("ChecksumSHA256") in (_b64(whole), of_parts, f"{of_parts}-{len(self._sums)}"):
                 return "sha256"
-            # (some stores tell no SHA-256, or one that they count otherwise)
-            if str(found.get("ETag", "")).strip('"') in (self._sums[0][1].hex(), self._of_parts(1, "hex")):
+            if str(found.get("ETag", "")).strip('"') == self._etag():
                 return "etag"
             if must and self._read_back() == whole:
                 return "read"
@@ -274,12 +279,15 @@ class _Upload:
             raise PeerError("the object store holds something else than it was given", code="blobs_failed")
         return ""
 
-    def _of_parts(self, which: int, form: str) -> str:
-        """The checksum of the parts' checksums, as S3 writes it: ``<digest>-<parts>``."""
-        kind = "sha256" if which == 0 else "md5"
-        digest = hashlib.new(kind, b"".join(one[which] for one in self._sums), usedforsecurity=False).digest()
-        text = _b64(digest) if form == "base64" else digest.hex()
-        return f"{text}-{len(self._sums)}"
+    def _etag(self) -> str:
+        """The ETag that S3 gives such an object, unless it seals it with a key of its own. Reads the file again."""
+        digests = []
+        with self._path.open("rb") as file:
+            while data := file.read(PART if len(self._sums) > 1 else -1):
+                digests.append(hashlib.md5(data, usedforsecurity=False).digest())
+        if len(digests) == 1:
+            return digests[0].hex()
+        return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
     def _read_back(self) -> bytes:
         digest = hashlib.sha256()
@@ -290,9 +298,9 @@ class _Upload:
         return digest.digest()
 
 
-def _sums(data: bytes) -> tuple[bytes, bytes]:
-    """SHA-256 and MD5 (what an ETag is made of) of a part."""
-    return hashlib.sha256(data).digest(), hashlib.md5(data, usedforsecurity=False).digest()
+def _md5(data: bytes) -> str:
+    """What the ETag of a part is made of."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _b64(digest: bytes) -> str:

@@ -169,7 +169,7 @@ async def test_a_store_that_is_full_costs_a_pause_one_line_and_one_incident(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(agents, "FIRST_PAUSE_S", 0.05)
-    moody: Any = Moody(store_of(f"folder:{tmp_path / 'o'}"), 4)
+    moody: Any = Moody(store_of(f"folder:{tmp_path / 'o'}"), 7)
     async with at_work(database_url, tmp_path, moody) as here:
         ids = [await here.site.recording(wav(1, seed=n)) for n in range(5)]
         await here.round()
@@ -182,7 +182,7 @@ async def test_a_store_that_is_full_costs_a_pause_one_line_and_one_incident(
         await here.agent.settle()
         said = msgspec.json.decode(await incidents.list_incidents_json(here.site.db, only_open=True))
         assert not [one for one in said if one["component"] == component]
-        assert here.agent.statistics.refusals == 4 and here.agent.trouble == ""
+        assert here.agent.statistics.refusals == 7 and here.agent.trouble == ""
     assert capfd.readouterr().err.count("does not take recordings") <= 1
 
 
