@@ -42,6 +42,7 @@ ENTERING = 16
 """Sessions that may begin at once: after the loss of a controller thousands come together."""
 ENTER_S = 5.0
 BEAT_S = 10.0
+BEAT_AGAIN_S = 1.0
 FIRST_RETRY_S = 0.1
 MAX_RETRY_S = 1.0
 OFFLINE_S = 5.0
@@ -380,8 +381,10 @@ class Hub:
 
     async def beat(self) -> None:
         """Say of all agents here that they are, in one statement; sessions that were told otherwise end."""
+        pause = BEAT_S
         while True:
-            await trio.sleep(BEAT_S)
+            await trio.sleep(pause)
+            pause = BEAT_S
             held_now = list(self.sessions.values())
             rows = [(one.who.tenant_id, one.who.agent_id, one.session.id) for one in held_now]
             try:
@@ -389,6 +392,8 @@ class Hub:
                     alive = await self._bridge.run(agents.beat, self._db, rows)
             except (PeerError, trio.TooSlowError) as exc:
                 LOG.info("the agents' beat was not stored", agents=len(rows), error=type(exc).__name__)
+                # A store that comes back must hear of them before somebody looks for the silent.
+                pause = BEAT_AGAIN_S
                 continue
             for one in held_now:
                 if (one.who.tenant_id, one.who.agent_id) not in alive and not one.session.over:
