@@ -17,7 +17,7 @@ from core.model.outcomes import Counts, Scores
 from core.model.plans import Step
 from core.model.rates import Currencies, Rate, RateTable
 from core.model.routing import Board, Carrier, Decision, Kind, Pays, Wanted, decide
-from core.outbox import Toll
+from core.outbox_ledger import Toll
 from core.storage import rates as rate_store
 from core.storage import routing as store
 from core.storage.carriers import CarrierRow
@@ -86,7 +86,7 @@ class Boards:
             kept.until = 0.0
 
     async def toll(self, tenant_id: str, channel_id: str, outbound: Outbound) -> Toll:
-        """Whom a message through this account pays, and what: `core.outbox.Tolls`."""
+        """Whom a message through this account pays, and what: `core.outbox_ledger.Tolls`."""
         ready = await self.get(tenant_id)
         carrier_id = ready.carrier_of.get(channel_id, "")
         if not carrier_id:

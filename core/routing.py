@@ -21,7 +21,8 @@ from core.logs import get_logger
 from core.model.routing import Candidate, Decision, Skipped
 from core.model.sending import MAX_ATTEMPTS, Next, pause_of
 from core.outbox import IDLE_S, Sender
-from core.storage import attempts, learning
+from core.storage import attempt_results as results
+from core.storage import learning
 from core.storage import outbox as store
 from core.storage import sending as letters
 from core.storage.attempts import Route
@@ -208,7 +209,7 @@ class Router:
         if pause_s and left_s > pause_s:
             self.counts.waited += 1
             again = partial(
-                attempts.again, self._db, one, 0, outcome="waits", code="no_carrier", reason="",
+                results.again, self._db, one, 0, outcome="waits", code="no_carrier", reason="",
                 due_us=moment + round(pause_s * 1e6), now_us=moment,
                 tried=() if "tried" in reasons and not pauses else one.tried,
             )  # fmt: skip
@@ -217,11 +218,11 @@ class Router:
         self.counts.no_way += 1
         said = ", ".join(sorted(reasons)) or "there is none"
         over = partial(
-            attempts.over, self._db, one, 0,
+            results.over, self._db, one, 0,
             outcome="expired" if pause_s else "no_carrier", lost=bool(one.lost),
             code=last.code if last is not None and last.code else "expired" if pause_s else "no_carrier",
             reason=last.reason if last is not None and last.reason else f"no carrier can take it: {said}",
-            now_us=moment, nobody=attempts.Nobody(decision, one.route),
+            now_us=moment, nobody=results.Nobody(decision, one.route),
         )  # fmt: skip
         LOG.info("no carrier can take a message", message=one.message_id, reasons=sorted(reasons))
         await self._bridge.run(over)

@@ -15,6 +15,7 @@ from api.http.cdrs import cdrs
 from api.http.channels import channels
 from api.http.compliance import compliance
 from api.http.conferences import conferences
+from api.http.consents import consents
 from api.http.contact_details import contact_details
 from api.http.contacts import contacts
 from api.http.content import content
@@ -22,6 +23,7 @@ from api.http.conversation_actions import conversation_actions
 from api.http.conversation_groups import conversation_groups
 from api.http.conversation_search import conversation_search
 from api.http.conversations import conversations
+from api.http.dnc import dnc
 from api.http.endpoints import endpoints
 from api.http.events import events
 from api.http.inbound import inbound
@@ -96,6 +98,8 @@ GROUPS: tuple[Group, ...] = (
     routing,
     rate_decks,
     compliance,
+    dnc,
+    consents,
     content,
     automation,
     attachments,

@@ -7,7 +7,7 @@ The life of a row, each step a transaction of its own, so that a sender may die 
    rows that no account has yet: those that go by whatever carrier is best when their time comes.
 3. `core.storage.attempts.begin`: the policy is asked, the attempt and its decision are written, and ``calling``: from here
    on the provider may have it.
-4. `sent`, `again` or `over` there: what came of it. `unknown`: nobody can say; only a receipt, a person, or a provider
+4. `sent`, `again` or `over` of `core.storage.attempt_results`: what came of it. `unknown`: nobody can say; only a receipt, a person, or a provider
    that recognises repetitions moves it on.
 
 `stranded` finds the rows whose sender died between 3 and 4.

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.channel_host import run
 from core.config import Settings
+from core.storage import attempt_results as results
 from core.storage import attempts
 from core.storage import outbox as store
 from irisx_sdk.loading import installed
@@ -45,7 +46,7 @@ def main(step: str) -> None:
     elif step == "begun":
         attempts.begin = after(attempts.begin)  # type: ignore[assignment]
     elif step == "sent":
-        attempts.sent = instead
+        results.sent = instead
     run(Settings.from_env(), installed().channels)
 
 

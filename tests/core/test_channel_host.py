@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import trio
 
-from core import channel_account, channel_host
+from core import channel_account, channel_desk, channel_host
 from core.access.roles import EVERYTHING
 from core.bus import HOSTS
 from core.channel_tools import may_reach, names_this_machine
@@ -217,7 +217,7 @@ async def test_a_host_that_is_killed_loses_nothing_and_doubles_nothing(
             message = await ours.answer(conversation, "On its way.")
             assert await asyncio.to_thread(killed_host, settings, step) == -9
             assert (await ours.ask("GET", f"/messages/{message}"))["state"] == "queued"
-            monkeypatch.setattr("core.outbox.SWEEP_S", 0.3)
+            monkeypatch.setattr("core.outbox_sweep.SWEEP_S", 0.3)
             with hosting(settings):
                 await ours.becomes(message, state)
                 await asyncio.sleep(1.0)
@@ -303,7 +303,7 @@ async def test_a_channel_whose_connection_fails_harms_nobody_else(
 async def test_a_refused_account_is_marked_and_tried_again_only_when_it_is_changed(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel_host, "LOOK_S", 0.2)
+    monkeypatch.setattr(channel_desk, "LOOK_S", 0.2)
     odd = Odd()
     async with desk(database_url, redis_url) as ours:
         ours.api.services.channels.known["odd"] = odd
@@ -335,7 +335,7 @@ async def test_a_refused_account_is_marked_and_tried_again_only_when_it_is_chang
 async def test_wrong_credentials_mark_the_account_and_its_message_waits_for_better_ones(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel_host, "LOOK_S", 0.2)
+    monkeypatch.setattr(channel_desk, "LOOK_S", 0.2)
     async with desk(database_url, redis_url) as ours:
         with running(fake_of(CHANNELS["sms.twilio"])()) as fake:
             channel_id = await ours.connect(fake)
@@ -370,7 +370,7 @@ async def test_a_host_that_is_told_to_stop_finishes_what_it_sends(
                 await until(lambda: fake.requests, "the provider is being called")
                 assert not fake.sent
                 told = monotonic()
-            assert monotonic() - told < channel_host.GRACE_S - 2, (
+            assert monotonic() - told < channel_desk.GRACE_S - 2, (
                 "it ends when that is done, not when it must"
             )
             assert len(fake.sent) == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import msgspec
@@ -12,6 +13,7 @@ from core import outbox as sending
 from core.aio import Bridge, open_bridge
 from core.clock import now_us
 from core.ids import new_id
+from core.outbox_sweep import sweep
 from core.pacing import Pace
 from core.storage import outbox as store
 from core.storage import receipts
@@ -87,7 +89,9 @@ class Office:
 
         return await self.bridge.run(enqueue)
 
-    def sender(self, channel: Channel, name: str = "s1") -> sending.Sender:
+    def sender(
+        self, channel: Channel, name: str = "s1", account: Account | None = None, **more: Any
+    ) -> sending.Sender:
         async def nothing() -> bytes:
             return b""
 
@@ -98,7 +102,9 @@ class Office:
             return None
 
         tools = Tools(httpx.AsyncClient(), no_file, now_us, nothing, keep)
-        return sending.Sender(self.bridge, self.db, channel, self.account, tools, owner=name)
+        return sending.Sender(
+            self.bridge, self.db, channel, account or self.account, tools, owner=name, **more
+        )
 
     def start(self, channel: Channel, name: str = "s1") -> trio.CancelScope:
         scope = trio.CancelScope()
@@ -279,7 +285,7 @@ async def test_an_account_that_its_provider_does_not_know_waits_for_a_person(dat
 async def test_a_sender_that_is_killed_while_it_calls_leaves_a_question_and_no_second_message(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "SWEEP_S", 0.1)
+    monkeypatch.setattr("core.outbox_sweep.SWEEP_S", 0.1)
     monkeypatch.setattr(store, "CLAIM_S", 1)
     calling = trio.Event()
 
@@ -294,7 +300,7 @@ async def test_a_sender_that_is_killed_while_it_calls_leaves_a_question_and_no_s
         dead.cancel()
         heir = Post()
         office.start(heir, "heir")
-        office.nursery.start_soon(sending.sweep, office.bridge, office.db, lambda _, first_us: False)
+        office.nursery.start_soon(sweep, office.bridge, office.db, lambda _, first_us: False)
         assert (await office.becomes(message, "unknown"))["code"] == "sender_died"
         assert heir.got == []
 
@@ -329,7 +335,7 @@ async def test_an_account_is_given_no_more_a_second_than_its_limit(database_url:
         messages = [await office.ask(str(number)) for number in range(16)]
         sender = office.sender(Post(note))
         # (without Redis a process takes half of the limit: ten a second, of which the first ten may go at once)
-        sender._pace, sender._per_second = Pace(Away()), 20.0
+        sender._claims.pace, sender._claims.per_second = Pace(Away()), 20.0
         began = trio.current_time()
         office.nursery.start_soon(sender.run)
         for message in messages:

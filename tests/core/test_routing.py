@@ -76,10 +76,8 @@ class Exchange:
             return row.id, made.id
 
         self.accounts[name], self.carriers[name] = await office.bridge.run(make)
-        sender = office.sender(post, "router")
-        sender._account = Account(self.accounts[name], None)
-        sender.account_id = self.accounts[name]
-        sender._tolls = self.boards.toll
+        account = Account(self.accounts[name], None)
+        sender = office.sender(post, "router", account, tolls=self.boards.toll)
         self.senders[self.accounts[name]] = sender
 
     async def ask(self, text: str = "hi", **more: Any) -> str:

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from core.channel_host import again_and_again
+from core.channel_desk import again_and_again
 
 
 async def test_a_worker_that_fails_begins_again_after_growing_pauses(

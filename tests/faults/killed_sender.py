@@ -28,6 +28,7 @@ from core.aio import Bridge, open_bridge
 from core.boards import Boards
 from core.clock import now_us
 from core.pacing import Pace
+from core.storage import attempt_results as results
 from core.storage import attempts, receipts
 from core.storage import outbox as store
 from core.storage import sending as letters
@@ -96,11 +97,11 @@ def break_at(step: str, channel: Ledger) -> None:
     elif step == "begun":
         attempts.begin = after(attempts.begin)
     elif step == "answered":
-        attempts.sent = instead
+        results.sent = instead
     elif step == "writing":
         receipts.adopt = instead
     elif step == "sent":
-        attempts.sent = after(attempts.sent)
+        results.sent = after(results.sent)
 
 
 class Away:

@@ -22,7 +22,9 @@ from core.clock import now_us
 from core.errors import Unavailable
 from core.model.outcomes import HALVE_US, Counts, added
 from core.model.policy import Question, decide
-from core.storage import attempts, carriers, learning, receipts
+from core.outbox_sweep import sweep
+from core.storage import attempt_results as results
+from core.storage import carriers, learning, receipts
 from core.storage import outbox as store
 from core.storage.channels import create_channel
 from core.storage.starting import open_place
@@ -99,7 +101,7 @@ async def test_a_message_whose_sender_is_killed_goes_out_once_or_says_that_nobod
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sending, "SWEEP_S", 0.1)
+    monkeypatch.setattr("core.outbox_sweep.SWEEP_S", 0.1)
     monkeypatch.setattr(sending, "IDLE_S", 0.1)
     monkeypatch.setattr(routing, "IDLE_S", 0.1)
     monkeypatch.setattr(store, "CLAIM_S", 1)
@@ -113,7 +115,7 @@ async def test_a_message_whose_sender_is_killed_goes_out_once_or_says_that_nobod
         heir = sender_of(parts, channel, account_id)
         office.nursery.start_soon(heir.run)
         office.nursery.start_soon(routing.Router(parts, lambda: {account_id: heir}).run)
-        office.nursery.start_soon(sending.sweep, office.bridge, office.db, lambda *_: False)
+        office.nursery.start_soon(sweep, office.bridge, office.db, lambda *_: False)
         await office.becomes(message, "unknown" if step in NOBODY_KNOWS else "sent")
         await trio.sleep(0.3)
         at_provider = channel.has()
@@ -262,14 +264,14 @@ async def test_results_are_kept_while_the_store_is_away(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The provider has it; that we could not write so for a while makes nobody doubt it."""
-    real, failures = attempts.sent, iter(range(3))
+    real, failures = results.sent, iter(range(3))
 
     async def away(*args: Any, **more: Any) -> None:
         if next(failures, None) is not None:
             raise Unavailable("the store is away")
         await real(*args, **more)
 
-    monkeypatch.setattr(attempts, "sent", away)
+    monkeypatch.setattr(results, "sent", away)
     async with open_office(database_url) as office:
         channel = Post()
         office.start(channel)

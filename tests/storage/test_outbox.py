@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core import log
 from core.ids import new_id
 from core.model import messaging, policy
+from core.storage import attempt_results as results
 from core.storage import attempts, outbox, receipts
 from core.storage.database import Database
 from core.storage.inbound import Arrival, write_inbound
@@ -60,8 +61,8 @@ class Shop:
         return started.number if started.verdict == "send" else None
 
     async def sent(self, one: outbox.Claimed, number: int, *ids: str) -> None:
-        done = attempts.Done(one=one, number=number, result=Sent(ids))
-        await attempts.sent(self.db, self.tenant, [done], channel_id=self.channel, now_us=NOW)
+        done = results.Done(one=one, number=number, result=Sent(ids))
+        await results.sent(self.db, self.tenant, [done], channel_id=self.channel, now_us=NOW)
 
     async def told(self, *statuses: Status) -> int:
         moved = await receipts.write_statuses(self.db, self.tenant, self.channel, statuses, received_us=NOW)
@@ -143,7 +144,7 @@ async def test_a_sender_that_dies_while_it_calls_leaves_an_outcome_that_nobody_k
         assert await outbox.stranded(db, now_us=NOW + SECOND) == []
         found = [found for found in await outbox.stranded(db, now_us=later) if found[0].message_id == message]
         ((stranded, number),) = found
-        await attempts.unknown(db, stranded, number, code="sender_died", reason="", now_us=later)
+        await results.unknown(db, stranded, number, code="sender_died", reason="", now_us=later)
         assert await shop.state(message) == "unknown"
         # A receipt that carries our own id proves that it went out.
         assert await shop.told(Status("SMlate", "delivered", reference=message)) == 1
@@ -158,7 +159,7 @@ async def test_what_a_receipt_has_told_is_not_unknown_any_more(database_url: str
         number = await shop.begin(one, "dead")
         assert number is not None
         assert await shop.told(Status("SMout", "delivered", reference=message)) == 1
-        await attempts.unknown(db, one, number, code="sender_died", reason="", now_us=NOW)
+        await results.unknown(db, one, number, code="sender_died", reason="", now_us=NOW)
         assert await shop.state(message) == "delivered"
         assert await shop.claim(at_us=NOW + 3600 * SECOND) == []
 
@@ -171,13 +172,13 @@ async def test_what_was_certainly_not_sent_is_tried_again_and_then_given_up(data
         number = await shop.begin(one)
         assert number == 1
         due = NOW + 5 * SECOND
-        await attempts.again(
+        await results.again(
             db, one, number, outcome="throttled", code="429", reason="", due_us=due, now_us=NOW
         )
         assert await shop.claim(at_us=due - 1) == []
         (one,) = await shop.claim(at_us=due)
         assert (one.attempts, await shop.begin(one)) == (1, 2)
-        await attempts.over(db, one, 2, outcome="refused", code="21610", reason="blocked", now_us=due)
+        await results.over(db, one, 2, outcome="refused", code="21610", reason="blocked", now_us=due)
         (row,) = await shop.rows("select state, code, reason from messages where direction = 'out'")
         assert row == {"state": "failed", "code": "21610", "reason": "blocked"}
         outcomes = await shop.rows("select number, outcome from attempts order by number")

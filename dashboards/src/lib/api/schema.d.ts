@@ -4488,6 +4488,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/compliance/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * May they be written to?
+         * @description The answer that a message would get now (or at another time); nothing is sent or kept.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        post: operations["decide_contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was decided, newest first
+         * @description One for every time that a message was about to be sent.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        get: operations["list_contact_decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/contact-windows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * When nobody is disturbed
+         * @description In the receiver's own time, where it is known.
+         *
+         *     Needs the permission `compliance:read`.
+         */
+        get: operations["get_contact_windows"];
+        /**
+         * Change when nobody is disturbed
+         * @description It counts from the next message on.
+         *
+         *     Needs the permission `compliance:write`.
+         */
+        put: operations["put_contact_windows"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/dnc": {
         parameters: {
             query?: never;
@@ -4625,78 +4697,6 @@ export interface paths {
          */
         get: operations["list_contact_consents"];
         put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/compliance/decide": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * May they be written to?
-         * @description The answer that a message would get now (or at another time); nothing is sent or kept.
-         *
-         *     Needs the permission `compliance:read`.
-         */
-        post: operations["decide_contact"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/compliance/decisions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What was decided, newest first
-         * @description One for every time that a message was about to be sent.
-         *
-         *     Needs the permission `compliance:read`.
-         */
-        get: operations["list_contact_decisions"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/contact-windows": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * When nobody is disturbed
-         * @description In the receiver's own time, where it is known.
-         *
-         *     Needs the permission `compliance:read`.
-         */
-        get: operations["get_contact_windows"];
-        /**
-         * Change when nobody is disturbed
-         * @description It counts from the next message on.
-         *
-         *     Needs the permission `compliance:write`.
-         */
-        put: operations["put_contact_windows"];
         post?: never;
         delete?: never;
         options?: never;
@@ -23692,6 +23692,256 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    decide_contact: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideAsked"];
+            };
+        };
+        responses: {
+            /** @description May they be written to? */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decided"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
+    list_contact_decisions: {
+        parameters: {
+            query?: {
+                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
+                id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `message_id[op]=value` with eq, ne, in, prefix. */
+                message_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
+                contact_id?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `channel[op]=value` with eq, ne, in, prefix. */
+                channel?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `purpose[op]=value` with eq, ne, in. */
+                purpose?: {
+                    /** @enum {string} */
+                    eq?: "service" | "marketing" | "transactional";
+                    /** @enum {string} */
+                    ne?: "service" | "marketing" | "transactional";
+                    in?: string;
+                };
+                /** @description Filter: `verdict[op]=value` with eq, ne, in. */
+                verdict?: {
+                    /** @enum {string} */
+                    eq?: "send" | "wait" | "refuse";
+                    /** @enum {string} */
+                    ne?: "send" | "wait" | "refuse";
+                    in?: string;
+                };
+                /** @description Filter: `code[op]=value` with eq, ne, in, prefix. */
+                code?: {
+                    eq?: string;
+                    ne?: string;
+                    in?: string;
+                    prefix?: string;
+                };
+                /** @description Filter: `decided_us[op]=value` with eq, ne, gt, gte, lt, lte. */
+                decided_us?: {
+                    eq?: number;
+                    ne?: number;
+                    gt?: number;
+                    gte?: number;
+                    lt?: number;
+                    lte?: number;
+                };
+                /** @description At most so many rows. */
+                limit?: components["parameters"]["Limit"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was decided, newest first */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ContactDecision"][];
+                        has_more: boolean;
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_contact_windows: {
+        parameters: {
+            query?: {
+                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
+                fields?: components["parameters"]["Fields"];
+            };
+            header?: {
+                /** @description The ETag that is known already; 304 while it is still that. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description When nobody is disturbed */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactWindowsNow"];
+                };
+            };
+            /** @description It has not changed since `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_contact_windows: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the version to be changed; 412 when it is another by now. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description For operators: the tenant to act in. Without it the own one. */
+                Tenant?: components["parameters"]["Tenant"];
+                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
+                "Request-Id"?: components["parameters"]["RequestId"];
+                /** @description The dated version wanted. */
+                "Api-Version"?: components["parameters"]["ApiVersion"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactWindows"];
+            };
+        };
+        responses: {
+            /** @description Change when nobody is disturbed */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Api-Version": components["headers"]["ApiVersion"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactWindowsNow"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            504: components["responses"]["Problem504"];
+        };
+    };
     list_dnc: {
         parameters: {
             query?: {
@@ -24233,256 +24483,6 @@ export interface operations {
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
-        };
-    };
-    decide_contact: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["DecideAsked"];
-            };
-        };
-        responses: {
-            /** @description May they be written to? */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Decided"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
-        };
-    };
-    list_contact_decisions: {
-        parameters: {
-            query?: {
-                /** @description Filter: `id[op]=value` with eq, ne, in, prefix. */
-                id?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `message_id[op]=value` with eq, ne, in, prefix. */
-                message_id?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `contact_id[op]=value` with eq, ne, in, prefix. */
-                contact_id?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `channel[op]=value` with eq, ne, in, prefix. */
-                channel?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `purpose[op]=value` with eq, ne, in. */
-                purpose?: {
-                    /** @enum {string} */
-                    eq?: "service" | "marketing" | "transactional";
-                    /** @enum {string} */
-                    ne?: "service" | "marketing" | "transactional";
-                    in?: string;
-                };
-                /** @description Filter: `verdict[op]=value` with eq, ne, in. */
-                verdict?: {
-                    /** @enum {string} */
-                    eq?: "send" | "wait" | "refuse";
-                    /** @enum {string} */
-                    ne?: "send" | "wait" | "refuse";
-                    in?: string;
-                };
-                /** @description Filter: `code[op]=value` with eq, ne, in, prefix. */
-                code?: {
-                    eq?: string;
-                    ne?: string;
-                    in?: string;
-                    prefix?: string;
-                };
-                /** @description Filter: `decided_us[op]=value` with eq, ne, gt, gte, lt, lte. */
-                decided_us?: {
-                    eq?: number;
-                    ne?: number;
-                    gt?: number;
-                    gte?: number;
-                    lt?: number;
-                    lte?: number;
-                };
-                /** @description At most so many rows. */
-                limit?: components["parameters"]["Limit"];
-                /** @description `next_cursor` of the page before. */
-                cursor?: components["parameters"]["Cursor"];
-                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
-                fields?: components["parameters"]["Fields"];
-            };
-            header?: {
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description What was decided, newest first */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        data: components["schemas"]["ContactDecision"][];
-                        has_more: boolean;
-                        next_cursor: string | null;
-                    };
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-        };
-    };
-    get_contact_windows: {
-        parameters: {
-            query?: {
-                /** @description Only these members of each thing (and `id`), separated by commas; all others are left out. */
-                fields?: components["parameters"]["Fields"];
-            };
-            header?: {
-                /** @description The ETag that is known already; 304 while it is still that. */
-                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description When nobody is disturbed */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ContactWindowsNow"];
-                };
-            };
-            /** @description It has not changed since `If-None-Match`. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-        };
-    };
-    put_contact_windows: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The ETag of the version to be changed; 412 when it is another by now. */
-                "If-Match"?: components["parameters"]["IfMatch"];
-                /** @description For operators: the tenant to act in. Without it the own one. */
-                Tenant?: components["parameters"]["Tenant"];
-                /** @description An id of your own for this request: it is on the answer, in our logs and on what follows from it. One that is not 1-64 of `A-Z a-z 0-9 . _ -` is replaced. */
-                "Request-Id"?: components["parameters"]["RequestId"];
-                /** @description The dated version wanted. */
-                "Api-Version"?: components["parameters"]["ApiVersion"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ContactWindows"];
-            };
-        };
-        responses: {
-            /** @description Change when nobody is disturbed */
-            200: {
-                headers: {
-                    "Request-Id": components["headers"]["RequestId"];
-                    "Api-Version": components["headers"]["ApiVersion"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    ETag: components["headers"]["ETag"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ContactWindowsNow"];
-                };
-            };
-            400: components["responses"]["Problem400"];
-            401: components["responses"]["Problem401"];
-            403: components["responses"]["Problem403"];
-            404: components["responses"]["Problem404"];
-            412: components["responses"]["Problem412"];
-            413: components["responses"]["Problem413"];
-            415: components["responses"]["Problem415"];
-            429: components["responses"]["Problem429"];
-            503: components["responses"]["Problem503"];
-            504: components["responses"]["Problem504"];
         };
     };
     list_templates: {
