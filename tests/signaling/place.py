@@ -87,6 +87,12 @@ class Place:
                 '{"attention": 1.0, "audio": 1, "slots": 4}',
             )  # fmt: skip
 
+    async def tenant(self) -> str:
+        """Another tenant's id."""
+        tenant_id = new_id("tnt")
+        await self.bridge.run(_tenant, self.db, tenant_id)
+        return tenant_id
+
     async def rows(self, sql: str, *args: object, tenant_id: str = "") -> list[Any]:
         async def fetch() -> list[Any]:
             async with self.db.tenant(tenant_id or self.tenant_id) as connection:
@@ -235,6 +241,11 @@ async def open_place(database_url: str, redis_url: str, tmp_path: Path) -> Async
             with trio.CancelScope(shield=True):
                 await bridge.run(bus.aclose)
                 await bridge.run(db.close)
+
+
+async def _tenant(db: Database, tenant_id: str) -> None:
+    async with db.system() as connection:
+        await connection.execute("insert into tenants (id, name) values ($1, $1)", tenant_id)
 
 
 async def _tenant_and_node(db: Database, tenant_id: str, node: str) -> None:

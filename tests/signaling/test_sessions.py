@@ -231,6 +231,45 @@ async def test_nobody_touches_what_is_anothers(database_url: str, redis_url: str
             assert [one.action for one in place.orders] == ["agent.call"]
 
 
+async def test_nobody_touches_what_is_another_tenants(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        open_place(database_url, redis_url, tmp_path) as place,
+        controller(place, tmp_path) as (url, _),
+    ):
+        theirs = await place.tenant()
+        ann_id, ann_user = await place.agent("Ann", "31")
+        _, eve_user = await place.agent("Eve", "32", tenant_id=theirs)
+        async with page(url) as ann, page(url) as eve:
+            mine = await hello(ann, place, ann_user)
+            await hello(eve, place, eve_user, tenant_id=theirs)
+            call = place.call()
+            offer = await place.offer(ann_id, call)
+            await ann.event("offer")
+            taken = await ann.ask("accept", offer=offer, sdp=SDP)
+            await place.write("call.bridged", with_agent(call, taken["leg"], ann_id))
+            await ann.event("call")
+            assert (await eve.ask("accept", offer=offer, sdp=SDP))["code"] == "offer_gone"
+            assert (await eve.ask("wrap_up", offer=offer, disposition="x"))["code"] == "offer_gone"
+            assert (await eve.ask("hangup", call=call.id))["code"] == "no_such_call"
+            assert (await eve.ask("renew", leg=taken["leg"], sdp=SDP))["code"] == "no_such_leg"
+            assert (await eve.ask("dial", to=ann_id, sdp=SDP))["code"] == "no_such_agent"
+            # The same digits are a colleague here, and a number there.
+            await eve.ask("dial", to="31", sdp=SDP)
+            order = place.ordered("agent.call")[-1]
+            assert (order.tenant_id, order.args["to"]) == (theirs, "31")
+            # A token says which tenant it is for: one's own is none of the other's.
+            async with page(url) as thief:
+                got = await hello(thief, place, eve_user)
+                assert (got["ok"], got["code"]) == (False, "no_agent")
+            async with page(url) as thief:
+                resume = {"session": mine["session"], "n": 0}
+                got = await hello(thief, place, eve_user, tenant_id=theirs, resume=resume)
+                assert not got["resumed"] and got["calls"] == []
+            assert not [one for one in eve.frames if one.get("type") in ("offer", "call", "probe")]
+
+
 async def test_a_token_of_another_kind_or_time_opens_nothing(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
