@@ -318,11 +318,17 @@ class Board:
         moment = self._now_us
         weights = self.settings.weights
         seat.used = total(seat.works.values(), weights, moment)
-        for work in seat.works.values():
-            if work.quiet_since_us and not work.awaits_us:
-                asleep_us = work.quiet_since_us + weights.asleep_after_s * 1_000_000
-                if asleep_us > moment:
-                    self._at(asleep_us, "seat", seat.agent.id)
+        asleep = [
+            asleep_us
+            for work in seat.works.values()
+            if work.quiet_since_us
+            and not work.awaits_us
+            and (asleep_us := work.quiet_since_us + weights.asleep_after_s * 1_000_000) > moment
+        ]
+        if asleep and not moment < seat.wakes_us <= min(asleep):
+            # (one timer for each agent: every look at them sets the next one)
+            seat.wakes_us = min(asleep)
+            self._at(seat.wakes_us, "seat", seat.agent.id)
         self._listen(seat)
         if seat.promised is not None and not self._could(seat, seat.promised.key):
             self._release(seat)

@@ -94,6 +94,7 @@ class Seat:
         "stamp",
         "tiers",
         "used",
+        "wakes_us",
         "works",
     )
 
@@ -118,6 +119,8 @@ class Seat:
         """Pools that they were put into."""
         self.known: dict[Needs, bool] = {}
         self.stamp = 0
+        self.wakes_us = 0
+        """When one of their conversations falls asleep next, as far as there is a timer for it."""
 
     def idle_since(self, work_class: str) -> int:
         return self.idle.get(work_class, self.agent.idle_since_us)

@@ -242,6 +242,19 @@ def test_a_conversation_that_nobody_answers_falls_asleep_and_lets_the_telephone_
     assert decided(made, Weights().asleep_after_s) == [("call", "ann")]
 
 
+def test_what_is_to_be_looked_at_again_does_not_pile_up() -> None:
+    """Conversations that fall asleep one after the other, while much happens to their agent."""
+    made = board(agent("ann", capacity=Load(9, 1, 99)), conversations="all")
+    for number in range(20):
+        quiet = chat(f"c{number}")
+        made.put_reservation(offer(quiet, "ann", awaits_us=False, quiet_since_us=T0 + number * S))
+    for second in range(700):
+        made.put_agent(agent("ann", capacity=Load(9, 1, 99), version=second + 2))
+        made.decide(T0 + second * S)
+        assert len(made._timers) < 50
+    assert made.seats["ann"].used == Load()
+
+
 def test_positions_and_estimates() -> None:
     made = board(agent("ann", state="not_ready"))
     for number in range(3):
