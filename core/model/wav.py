@@ -5,9 +5,7 @@ taken from what is there. FreeSWITCH and the simulated switch write 16 bit PCM; 
 has no shape.
 """
 
-import array
 import struct
-import sys
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -87,35 +85,37 @@ def peaks(wav: Wav, read: Callable[[int, int], bytes], points: int) -> list[byte
     """For each channel ``points`` loudest moments, 0 to 255, evenly over the time; none for what is not 16 bit PCM.
 
     ``read(offset, length)`` gives bytes of the file. Of a piece that is too long to be looked at whole, `_RUN` samples
-    side by side are looked at again and again.
+    side by side are looked at again and again. Loudness is the upper byte of a sample: seven bits are enough to draw.
     """
     if (wav.format, wav.bits) != (PCM, 16) or not wav.samples or points < 1:
         return []
     points = min(points, wav.samples)
-    look = max(MOST_SAMPLES // points, _RUN)
     shapes = [bytearray(points) for _ in range(wav.channels)]
+    short = wav.samples <= MOST_SAMPLES
+    whole = _loudness(wav, read(wav.start, wav.samples * wav.frame)) if short else []
     for point in range(points):
-        first = wav.samples * point // points
-        count = wav.samples * (point + 1) // points - first
-        for channel, loudest in enumerate(_loudest(wav, read, first, count, look)):
-            shapes[channel][point] = min(loudest >> 7, 255)
+        first, stop = (wav.samples * n // points for n in (point, point + 1))
+        lanes = whole if short else _loudness(wav, _picked(wav, read, first, stop - first, points))
+        for channel, lane in enumerate(lanes):
+            shapes[channel][point] = max(lane[first:stop] if short else lane, default=0)
     return [bytes(shape) for shape in shapes]
 
 
-def _loudest(wav: Wav, read: Callable[[int, int], bytes], first: int, count: int, look: int) -> list[int]:
-    runs = [(first, count)]
-    if count > look:
-        number = look // _RUN
-        runs = [(first + count * n // number, _RUN) for n in range(number)]
-    loudest = [0] * wav.channels
-    for begin, length in runs:
-        samples = array.array("h")
-        raw = read(wav.start + begin * wav.frame, length * wav.frame)
-        samples.frombytes(raw[: len(raw) // 2 * 2])
-        if sys.byteorder == "big":
-            samples.byteswap()
-        for channel in range(wav.channels):
-            own = samples[channel :: wav.channels]
-            if own:
-                loudest[channel] = max(loudest[channel], max(own), -min(own))
-    return loudest
+def _loudness(wav: Wav, raw: bytes) -> list[bytes]:
+    """The loudness of each sample, for each channel: in C, where a loop over numbers would take a hundred times as long."""
+    return [raw[2 * channel + 1 :: wav.frame].translate(_LOUD) for channel in range(wav.channels)]
+
+
+def _picked(wav: Wav, read: Callable[[int, int], bytes], first: int, count: int, points: int) -> bytes:
+    """Some of the samples of a piece, evenly."""
+    runs = max(MOST_SAMPLES // points // _RUN, 1)
+    if count <= runs * _RUN:
+        return read(wav.start + first * wav.frame, count * wav.frame)
+    places = (wav.start + (first + count * n // runs) * wav.frame for n in range(runs))
+    return b"".join([read(place, _RUN * wav.frame) for place in places])
+
+
+_LOUD = bytes(
+    min(2 * (high if high < 128 else 255 - high) + (high in (127, 128)), 255) for high in range(256)
+)
+"""From the upper byte of a sample to its loudness."""
