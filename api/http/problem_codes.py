@@ -104,6 +104,8 @@ CODES: dict[str, str] = {
     "not_waiting": "Nobody waits there any more: it is offered to somebody, or over.",
     "agent_offline": "Nobody is there: no page is connected for this agent.",
     "agent_busy": "The agent is on a call.",
+    "not_parked": "Only a caller who is parked and alone can wait in a queue.",
+    "queue_closed": "The queue takes nobody now: it is closed or full.",
     "needs_phone": "A call is accepted by the page that has the telephone, over its signaling.",
     # The present state
     "conflict": "The present state does not allow this.",

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.http.answer import Answer, json_answer
@@ -12,10 +13,10 @@ from api.http.query import Condition, Filter
 from api.http.shapes import Body, Name
 from core.model.queueing import estimate_s
 from core.model.queueing_numbers import added
-from core.model.queueing_records import Member, Queue, QueueEntry, QueueSettings, WorkSettings
+from core.model.queueing_records import Member, Queue, QueueEntry, QueueSettings, Skills, WorkSettings
 from core.model.queueing_why import Reason, why
 from core.queueing.rounds import staffed
-from core.storage import queue_board, queue_intervals, queue_tend, queue_views
+from core.storage import queue_board, queue_entries, queue_intervals, queue_tend, queue_views
 from core.storage import queues as store
 
 queues = Group("queues", "Where calls and conversations wait for agents.")
@@ -43,6 +44,15 @@ class QueueChange(Body):
 class MemberTier(Body):
     tier: Annotated[int, Meta(ge=1, le=9)] = 1
     """Lower ones are asked first."""
+
+
+class NewEntry(Body):
+    """A caller who is parked and alone is to wait here."""
+
+    call_id: Annotated[str, Meta(pattern=r"^call_[0-9a-z]{1,40}$(?!\n)")]
+    priority: Annotated[float, Meta(ge=-1000, le=1000)] = 0.0
+    skills: Skills = msgspec.field(default_factory=dict)
+    """Needed beside what the queue needs."""
 
 
 class EntryChange(Body):
@@ -282,6 +292,47 @@ async def list_queue_entries(ask: Ask[None]) -> Answer:
         after=ask.query.page.after,
     )
     return page_answer(ask, page)
+
+
+@queues.operation(
+    "POST",
+    "/queues/{queue_id}/entries",
+    permission="queues:write",
+    summary="Have a caller wait in a queue",
+    body=NewEntry,
+    answers=QueueEntry,
+    status=201,
+    paths=[QUEUE],
+    problems=[404, 409],
+)
+async def add_queue_entry(ask: Ask[NewEntry]) -> Answer:
+    """409 `not_parked` for a call that is more than one parked caller, `already_there` for one who waits in a queue,
+    `queue_closed` where nobody is taken now."""
+    entry = await queue_entries.add_call(
+        ask.services.database,
+        ask.tenant_id,
+        ask.path["queue_id"],
+        ask.body.call_id,
+        priority=ask.body.priority,
+        skills=ask.body.skills,
+    )
+    return json_answer(entry, 201)
+
+
+@queues.operation(
+    "DELETE",
+    "/queues/{queue_id}/entries/{entry_id}",
+    permission="queues:write",
+    summary="Have somebody wait no more",
+    paths=[QUEUE, ENTRY],
+    problems=[404, 409],
+)
+async def remove_queue_entry(ask: Ask[None]) -> Answer:
+    """A call goes on, parked; hang it up if it is to end. 409 `not_waiting` for who is served or gone."""
+    await queue_entries.remove(
+        ask.services.database, ask.tenant_id, ask.path["queue_id"], ask.path["entry_id"]
+    )
+    return Answer(204)
 
 
 @queues.operation(

@@ -10,12 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from core import log
+from core.errors import Conflict
 from core.ids import new_id
 from core.model.queueing_numbers import service_level
 from core.model.queueing_records import Callback, Closed, Overflow, Queue, QueueSettings
 from core.model.records import Call, Leg
 from core.queueing.rounds import Rounds
-from core.storage import agents, queue_intervals, queue_rows, queues, reservations
+from core.storage import agents, queue_entries, queue_intervals, queue_rows, queues, reservations
 from core.storage.appending import append
 from core.storage.conversations import assign
 from core.storage.database import Database
@@ -80,6 +81,19 @@ class Scene:
 
     async def told(self) -> list[str]:
         return [msgspec.json.decode(one)["type"] for one in await log.read(self.db, self.tenant, limit=200)]
+
+
+async def stored(connection: Any, call: Call) -> None:
+    """A call's document, as its switch's owner writes it."""
+    await connection.execute(
+        "insert into calls (tenant_id, id, node, live, state, direction, caller, destination, hangup_cause, version,"
+        " created_us, answered_us, ended_us, doc) values ($1, $2, 'n1', $3, $4, 'inbound', '', '', '', 1, 1, 1, 1, $5::json)",
+        call.tenant_id,
+        call.id,
+        call.live,
+        call.state,
+        msgspec.json.encode(call).decode(),
+    )
 
 
 async def scene(db: Database, **settings: Any) -> Scene:
@@ -324,6 +338,35 @@ async def test_an_unanswered_conversation_is_offered_and_assigned_to_who_accepts
         assert [one.state for one in await here.offers(ann)] == ["offered"]
 
 
+async def test_a_parked_caller_is_put_into_a_queue_by_hand_and_taken_out_again(database_url: str) -> None:
+    async with await Database.open(database_url) as db:
+        here = await scene(db)
+        call = await here.calls_in(to="+49301111")
+        await here.round()
+        assert await here.entries() == []
+        async with db.tenant(here.tenant) as connection:
+            await stored(connection, call)
+        entry = await queue_entries.add_call(db, here.tenant, here.queue.id, call.id, priority=2)
+        assert (entry.leg, entry.priority, entry.state) == (call.legs[0].uuid, 2.0, "waiting")
+        with pytest.raises(Conflict) as twice:
+            await queue_entries.add_call(db, here.tenant, here.queue.id, call.id)
+        assert twice.value.code == "already_there"
+        ann = await here.works_here(await present(db, here.tenant))
+        await here.round()
+        (offer,) = await here.offers(ann)
+        await queue_entries.remove(db, here.tenant, here.queue.id, entry.id)
+        assert (await reservations.get_reservation(db, here.tenant, offer.id)).state == "withdrawn"
+        with pytest.raises(Conflict) as gone:
+            await queue_entries.remove(db, here.tenant, here.queue.id, entry.id)
+        assert gone.value.code == "not_waiting"
+        talking = replace(call, legs=(*call.legs, Leg("other", "outbound", state="answered")))
+        async with db.tenant(here.tenant) as connection:
+            await connection.execute("update calls set doc = $1::json", msgspec.json.encode(talking).decode())
+        with pytest.raises(Conflict) as busy:
+            await queue_entries.add_call(db, here.tenant, here.queue.id, call.id)
+        assert busy.value.code == "not_parked"
+
+
 async def test_whoever_served_them_last_is_asked_first(database_url: str) -> None:
     async with await Database.open(database_url) as db:
         here = await scene(db, wrap_up_s=0, sticky_s=60)
@@ -384,11 +427,7 @@ async def test_nobody_is_busy_for_ever_with_what_came_to_nothing(database_url: s
             await connection.execute(
                 "update reservations set accepted_us = 1, connected_us = 1 where id = $1", second.id
             )
-            await connection.execute(
-                "insert into calls (tenant_id, id, node, live, state, direction, caller, destination, hangup_cause,"
-                " version, created_us, answered_us, ended_us, doc) values ($1, $2, 'n1', false, 'ended', 'inbound', '', '', '',"
-                " 9, 1, 1, 1, $3::json)", here.tenant, call.id, msgspec.json.encode(over).decode(),
-            )  # fmt: skip
+            await stored(connection, over)
         here.rounds.forget()
         await here.round()
         await here.rounds.reconcile()
