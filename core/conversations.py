@@ -17,7 +17,7 @@ from core.attachments import Filing
 from core.errors import PeerError, Unavailable
 from core.hooks import Hooks
 from core.logs import get_logger
-from core.storage import receipts
+from core.storage import receipts, suppressions
 from core.storage.attachments import files_of
 from core.storage.changes import is_change
 from core.storage.database import Database
@@ -73,7 +73,7 @@ class Intake:
         if parsed.messages:
             stored = await self._store(source, parsed.messages, received_us)
         if parsed.preferences:
-            await receipts.write_preferences(
+            await suppressions.write_preferences(
                 self._db,
                 source.tenant_id,
                 source.channel_id,

@@ -15,7 +15,7 @@ from core.clock import monotonic, now_us
 from core.errors import PeerError
 from core.model import policy, sending
 from core.storage import attempt_results as results
-from core.storage import attempts, learning, receipts
+from core.storage import attempts, learning, suppressions
 from core.storage import outbox as store
 from core.storage.attempt_results import Done
 from core.storage.attempts import Route, Start, Started
@@ -178,7 +178,7 @@ class Ledger:
     async def opt_out(self, tenant_id: str, message: Outbound) -> None:
         """The provider says that its receiver wants none."""
         async with self._db.tenant(tenant_id) as connection:
-            await receipts.suppress(
+            await suppressions.suppress(
                 connection,
                 tenant_id,
                 kind=message.to.kind,

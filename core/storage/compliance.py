@@ -9,7 +9,7 @@ from msgspec import Struct
 from core.clock import now_us
 from core.errors import NotFound
 from core.ids import new_id
-from core.storage import receipts
+from core.storage import suppressions
 from core.storage.appending import append
 from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
@@ -62,7 +62,7 @@ async def add_dnc(db: Database, tenant_id: str, entries: Sequence[Entry], *, sou
     added = 0
     async with db.tenant(tenant_id) as connection:
         for one in sorted(entries, key=lambda each: (each.kind, each.value, each.scope)):
-            added += await receipts.suppress(
+            added += await suppressions.suppress(
                 connection,
                 tenant_id,
                 kind=one.kind,

@@ -4,7 +4,7 @@ import msgspec
 
 from core.ids import new_id
 from core.model import messaging, optout
-from core.storage import attachments, changes, receipts
+from core.storage import attachments, changes, suppressions
 from core.storage.arrivals import Arrival, Row, entry_of
 from core.storage.database import Connection
 from core.storage.entries import NewEntry
@@ -126,7 +126,7 @@ async def hear_wishes(connection: Connection, tenant_id: str, rows: list[Row]) -
             )
     entries: list[NewEntry] = []
     for wish, family, at_us in sorted(said, key=lambda one: (one[0].sender.kind, one[0].sender.value)):
-        entries += await receipts.wish(connection, tenant_id, wish, scope=family, now_us=at_us)
+        entries += await suppressions.wish(connection, tenant_id, wish, scope=family, now_us=at_us)
     return entries
 
 

@@ -16,7 +16,7 @@ from core.ids import new_id
 from core.outbox_sweep import sweep
 from core.pacing import Pace
 from core.storage import outbox as store
-from core.storage import receipts
+from core.storage import suppressions
 from core.storage.database import Database
 from core.storage.inbound import Arrival, write_inbound
 from irisx_sdk import (
@@ -195,7 +195,7 @@ async def test_who_opted_out_a_moment_ago_gets_nothing(database_url: str) -> Non
 
         async def stop() -> None:
             async with office.db.tenant(office.tenant) as connection:
-                await receipts.suppress(
+                await suppressions.suppress(
                     connection, office.tenant, kind="phone", value=ANN.value, scope="sms", on=True,
                     source="STOP", now_us=now_us(),
                 )  # fmt: skip

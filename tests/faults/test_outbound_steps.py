@@ -24,7 +24,7 @@ from core.model.outcomes import HALVE_US, Counts, added
 from core.model.policy import Question, decide
 from core.outbox_sweep import sweep
 from core.storage import attempt_results as results
-from core.storage import carriers, learning, receipts
+from core.storage import carriers, learning, receipts, suppressions
 from core.storage import outbox as store
 from core.storage.channels import create_channel
 from core.storage.starting import open_place
@@ -235,7 +235,7 @@ async def test_no_plugin_can_send_to_somebody_who_opted_out_or_to_somebody_else(
         async def opt_out_in_the_last_moment(channel: str, message: Outbound) -> Outbound:
             if message.content == Text("late"):
                 async with office.db.tenant(office.tenant) as connection:
-                    await receipts.suppress(
+                    await suppressions.suppress(
                         connection, office.tenant, kind="phone", value=ANN.value, scope="sms", on=True,
                         source="STOP", now_us=now_us(),
                     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from core import log
 from core.ids import new_id
-from core.storage import changes, pieces, receipts
+from core.storage import changes, pieces, suppressions
 from core.storage.database import Database
 from core.storage.inbound import Arrival, Stored, write_inbound, write_overdue
 from irisx_sdk import Address, Deletion, Edit, File, Inbound, Media, Piece, Preference, Reaction, Text
@@ -315,7 +315,7 @@ async def scopes(db: Database) -> list[str]:
 
 async def prefer(db: Database, name: str, allowed: bool, purpose: str = "") -> None:
     said = [Preference(name, ANN, allowed, purpose=purpose)]
-    await receipts.write_preferences(db, TENANT, "chn_1", said, scope="whatsapp", received_us=NOW)
+    await suppressions.write_preferences(db, TENANT, "chn_1", said, scope="whatsapp", received_us=NOW)
 
 
 async def test_a_stop_of_marketing_is_about_marketing_and_start_ends_all(database_url: str) -> None:

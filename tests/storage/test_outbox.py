@@ -11,7 +11,7 @@ from core import log
 from core.ids import new_id
 from core.model import messaging, policy
 from core.storage import attempt_results as results
-from core.storage import attempts, outbox, receipts
+from core.storage import attempts, outbox, receipts, suppressions
 from core.storage.database import Database
 from core.storage.inbound import Arrival, write_inbound
 from irisx_sdk import RANKS, Address, Inbound, Preference, Sent, State, Status, Text
@@ -257,7 +257,7 @@ async def test_who_wants_no_messages_is_remembered_until_they_want_them_again(da
     async with await Database.open(database_url) as db:
         shop = await Shop(db).open()
         for number, allowed in enumerate((False, False, True, True, False)):
-            await receipts.write_preferences(
+            await suppressions.write_preferences(
                 db,
                 shop.tenant,
                 shop.channel,
