@@ -220,7 +220,9 @@ async def get_recordings_summary(ask: Ask[None]) -> Answer:
     """Counted by state."""
     since_us = ask.value("since_us", 0)
     counts = await store.summary(ask.services.database, ask.tenant_id, since_us=since_us)
-    return json_answer(RecordingSummary(since_us=since_us, **{state: counts.get(state, 0) for state in STATES}))
+    return json_answer(
+        RecordingSummary(since_us=since_us, **{state: counts.get(state, 0) for state in STATES})
+    )
 
 
 @recordings.operation(
