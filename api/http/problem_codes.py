@@ -106,6 +106,10 @@ CODES: dict[str, str] = {
     "agent_busy": "The agent is on a call.",
     "not_parked": "Only a caller who is parked and alone can wait in a queue.",
     "queue_closed": "The queue takes nobody now: it is closed or full.",
+    "no_phone": "The switch has no inside profile, so no agent's phone can be joined there.",
+    "invalid_sdp": "The browser's description of its sound cannot be used.",
+    "phone_refused": "The switch did not take the agent's phone.",
+    "leg_exists": "A leg of this id exists already.",
     "needs_phone": "A call is accepted by the page that has the telephone, over its signaling.",
     # The present state
     "conflict": "The present state does not allow this.",
