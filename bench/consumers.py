@@ -81,7 +81,8 @@ async def server_sent(shown: Shown, port: int, token: str) -> None:
     async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
         while True:
             headers = {"Authorization": f"Bearer {token}", "Last-Event-ID": str(shown.last)}
-            with contextlib.suppress(httpx.HTTPError, httpx.StreamError):
+            # (anyio asks a connection that was reset at once for its peer's name: an AttributeError)
+            with contextlib.suppress(httpx.HTTPError, httpx.StreamError, AttributeError):
                 url = f"http://127.0.0.1:{port}/v1/stream/sse"
                 async with http.stream("GET", url, headers=headers) as answer:
                     shown.connects += 1

@@ -14,6 +14,7 @@ import random
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from msgspec import Struct
@@ -32,6 +33,8 @@ TENANT = "tnt_main"
 SETTLE_S = 60.0
 """For the last repetitions: a delivery that was cut comes again after five seconds."""
 LEAST_S = 2.0
+CUTTING_S = 600.0
+"""For the cuts that were not made during the traffic: each waits for a connection to come back."""
 
 
 class Outcome(Struct):
@@ -106,7 +109,7 @@ async def _run(stack: Stack, api: Api, given: argparse.Namespace) -> tuple[list[
             for proxy in proxies.values()
         ]
         await _write(db, entries, given.rate)
-        await asyncio.gather(*cutting)
+        await _beside(following, asyncio.gather(*cutting))
         end = await _head(db)
         await _until(lambda: all(one.last >= end for one in shown.values()), "the streams are at the end")
         heard = await asyncio.to_thread(page.finish, end, SETTLE_S) if page else None
@@ -192,6 +195,21 @@ async def _cut(proxy: Proxy, count: int, seconds: float, rng: random.Random) -> 
         await asyncio.sleep(rng.expovariate(count / max(seconds, LEAST_S)))
         if proxy.standing:
             proxy.cut()
+
+
+async def _beside(following: list["asyncio.Task[None]"], work: "asyncio.Future[Any]") -> None:
+    """Wait for ``work``, but no longer than its consumers live: nobody can cut one that has ended. Raises what ended it."""
+    waiting: list[asyncio.Future[Any]] = [work, *following]
+    ended, _ = await asyncio.wait(waiting, timeout=CUTTING_S, return_when=asyncio.FIRST_COMPLETED)
+    if work not in ended:
+        work.cancel()
+        await asyncio.wait([work])
+        for one in ended:
+            one.result()
+        raise TimeoutError(
+            "not all the cuts could be made: " + ("a consumer ended" if ended else "no connections")
+        )
+    await work
 
 
 async def _head(db: Database) -> int:
