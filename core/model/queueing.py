@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from msgspec import Struct
 
 from core.model import hours
-from core.model.capacity import CLASSES, NOTHING, SLACK, Class, Load, total
+from core.model.capacity import NOTHING, SLACK, Load, total
 from core.model.hours import ALWAYS, Schedule
 from core.model.queueing_pools import Key, Lane, LaneKey, Needs, Place, Pool, PoolKey, Seat
 from core.model.queueing_records import Agent, Queue, QueueEntry, WorkSettings
@@ -84,6 +84,8 @@ class Board:
         self._overdue: dict[Lane, str] = {}
         """Lanes of calls that have waited too long, and who is kept free for them (empty: nobody could be)."""
         self._timers: list[tuple[int, int, str, object]] = []
+        self._classes: set[str] = set()
+        """Those that anybody has waited with so far."""
         self._count = 0
         self._hours_us = 0
         self._now_us = 0
@@ -278,6 +280,7 @@ class Board:
         pool = desk.pools.get(key)
         if pool is None:
             pool = desk.pools[key] = Pool(key)
+            self._classes.add(key.work_class)
             load = self._load(key.work_class)
             for agent_id, tier in desk.agents.items():
                 seat = self.seats.get(agent_id)
@@ -337,7 +340,7 @@ class Board:
         for pool in seat.inside:
             pool.drop(seat.agent.id)
         seat.inside.clear()
-        able = {kind for kind in CLASSES if seat.takes(self._load(kind))}
+        able = {kind for kind in self._classes if seat.takes(self._load(kind))}
         if able:
             self._offer(seat, able)
 
@@ -357,7 +360,7 @@ class Board:
                 else:
                     desk.ears.discard(agent.id)
 
-    def _offer(self, seat: Seat, able: set[Class]) -> None:
+    def _offer(self, seat: Seat, able: set[str]) -> None:
         """Put them where they fit: into the pools of these classes."""
         for queue_id, tier in seat.tiers.items():
             desk = self.desks.get(queue_id)
