@@ -33,7 +33,7 @@ from trio_websocket import (
 from bench.report import Figure, arguments, percentile, report
 from bench.stack import Child, Stack
 from core.access.tokens import Keyring
-from core.bus import PRESENCE, Bus
+from core.bus import LEASE, PRESENCE, Bus
 from core.clock import now_us
 from core.ids import new_id
 from core.model.orders import Order, Outcome
@@ -55,8 +55,9 @@ def main() -> None:
     _many_files()
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder) / "s") as stack:
         bare = _bare(given)
+        users, node = asyncio.run(_prepare(stack, max(given.idle, given.busy)))
         controller = stack.controller(env={"IRISX_SIGNALING": "127.0.0.1:0"})
-        url, users, node = asyncio.run(_prepare(stack, max(given.idle, given.busy)))
+        url = asyncio.run(_address(stack))
         idle = _idle(stack, controller, url, users[: given.idle])
         rounds, delays, cpu_us = _busy(stack, controller, url, users[: given.busy], node, given)
     report(
@@ -87,14 +88,15 @@ def _many_files() -> None:
 # -- what there is to talk about
 
 
-async def _prepare(stack: Stack, count: int) -> tuple[str, list[tuple[str, str]], str]:
-    """A controller's address, (agent, user) pairs, and a switch that exists in the store only."""
+async def _prepare(stack: Stack, count: int) -> tuple[list[tuple[str, str]], str]:
+    """(agent, user) pairs, and a switch that exists in the store only: it is ours, so no controller answers for it."""
     db = await Database.open(stack.env["DATABASE_URL"])
     bus = await Bus.open(stack.env["REDIS_URL"])
     try:
         node = await node_store.create_node(
             db, secret=stack.secret, name="nowhere", url="esl://:x@127.0.0.1:1"
         )
+        await bus.redis.set(LEASE + node.id, b"bench", ex=3600)
         users = [(new_id("agt"), new_id("usr")) for _ in range(count)]
         async with db.tenant(TENANT) as connection:
             await connection.executemany(
@@ -102,15 +104,24 @@ async def _prepare(stack: Stack, count: int) -> tuple[str, list[tuple[str, str]]
                 ' values ($1, $2, $3, \'Bench\', 1, \'{"attention": 1.0, "audio": 1, "slots": 4}\', 1, 1)',
                 [(TENANT, agent, user) for agent, user in users],
             )
+        return users, node.id
+    finally:
+        await bus.aclose()
+        await db.close()
+
+
+async def _address(stack: Stack) -> str:
+    """Where the controller serves browsers."""
+    bus = await Bus.open(stack.env["REDIS_URL"])
+    try:
         while True:
             for said in await bus.who_is_present(PRESENCE):
                 url = msgspec.json.decode(said).get("signaling")
                 if url:
-                    return str(url), users, node.id
+                    return str(url)
             await asyncio.sleep(0.1)
     finally:
         await bus.aclose()
-        await db.close()
 
 
 # -- idle agents
