@@ -21,7 +21,7 @@ from core.storage.database import Database
 
 STEPS = ("claiming", "claimed", "sending", "sent", "verified", "entered", "removed")
 """Of a file of one part."""
-PART_STEPS = ("beginning", "begun", "part 1", "part 2", "part 3", "parts", "sent", "verified", "entered")
+PART_STEPS = ("begun", "part 2", "parts")
 """What is different for one of three parts."""
 
 
