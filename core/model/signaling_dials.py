@@ -104,6 +104,8 @@ class Dials:
         leg = self._fresh_leg()
         self._calls.begins(leg)
         args: Args = {"agent": self._agent.id, "sdp": request.sdp, "leg": leg, "join": "", "from": ""}
+        # (who the switch is told that calls: people know an extension, and no id)
+        args["caller"] = self._agent.extension
         args["to"] = "" if colleague is not None else target
         self._spine.order(
             lambda came: self._called(request, leg, colleague, came),
