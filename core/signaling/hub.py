@@ -31,7 +31,7 @@ from core.signaling.room import Room
 from core.signaling.sdp import fault_of
 from core.signaling.socket import Counters, Socket
 from core.signaling.store import Who
-from core.storage import agents
+from core.storage import agents, recordings
 from core.storage.database import Database
 from core.storage.nodes import load_of
 from core.telephony.parts import Parts
@@ -297,6 +297,10 @@ class Hub:
             actor=held.who.user_id,
         )
         try:
+            if order.action == "call.record_pause" and not await self._may_pause(order):
+                return Came(
+                    False, code="pause_not_allowed", detail="this recording's policy allows no pauses"
+                )
             outcome = await self._asked(order)
         except IrisxError as exc:
             return _failed(exc)
@@ -314,6 +318,10 @@ class Hub:
             )
         result = {name: value for name, value in outcome.result.items() if name != "call"}
         return Came(True, {**result, "node": node})
+
+    async def _may_pause(self, order: Order) -> bool:
+        recording = str(order.args.get("recording", ""))
+        return await self._bridge.run(recordings.may_pause, self._db, order.tenant_id, recording)
 
     async def _asked(self, order: Order) -> Outcome:
         """Give an order, and again while it is certain that nothing was done: somebody may be taking the switch over."""
