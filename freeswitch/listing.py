@@ -86,5 +86,6 @@ def read_registrations(text: str) -> list[RegistrationRow]:
         raise ProtocolError("the list of registrations is not what the switch promises") from exc
     known = RegistrationRow.__struct_fields__
     return [
-        RegistrationRow(**{name: row.get(name) or "" for name in known if name in row}) for row in listing.rows
+        RegistrationRow(**{name: row.get(name) or "" for name in known if name in row})
+        for row in listing.rows
     ]

@@ -110,9 +110,14 @@ def node(
         str, typer.Option(help="How the switch itself calls that folder, where that is different.")
     ] = "",
     encryption: Annotated[
-        str, typer.Option(envvar="IRISX_RECORDINGS_ENCRYPTION", help="AES256 or aws:kms; else as the bucket says.")
+        str,
+        typer.Option(
+            envvar="IRISX_RECORDINGS_ENCRYPTION", help="AES256 or aws:kms; else as the bucket says."
+        ),
     ] = "",
-    kms_key: Annotated[str, typer.Option(envvar="IRISX_RECORDINGS_KMS_KEY", help="The key for aws:kms.")] = "",
+    kms_key: Annotated[
+        str, typer.Option(envvar="IRISX_RECORDINGS_KMS_KEY", help="The key for aws:kms.")
+    ] = "",
 ) -> None:
     """Run beside a switch: bring its finished recordings into the object store, and prompts to it."""
     if encryption not in ("", "AES256", "aws:kms"):

@@ -254,6 +254,7 @@ async def _registered(ask: Ask[Any], node: node_store.Node) -> list[dict[str, st
 
 async def _forget(ask: Ask[Any], row: EndpointRow) -> None:
     """Have every switch ask anew about this telephone. One that cannot be told asks within a minute by itself."""
+
     async def tell(node: node_store.Node) -> None:
         order = Order(
             id=new_id("ord"),

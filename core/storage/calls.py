@@ -26,8 +26,8 @@ from core.storage.listing import Asked, Listing, Page, list_json
 __all__ = [
     "CALLS",
     "FenceLost",
-    "calls_of_agent",
     "calls_for_takeover",
+    "calls_of_agent",
     "get_call_json",
     "get_calls_json",
     "list_calls_json",

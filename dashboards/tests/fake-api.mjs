@@ -466,6 +466,7 @@ export async function serve({ port = 0, rate = 0, calls = 60, most = 150, tokenS
       if (renews) platform.asking -= 1;
       const text = Buffer.concat(chunks).toString();
       const found = route.handler(route.pattern.exec(url.pathname).slice(1), { query: url.searchParams, body: text && (req.headers['content-type'] ?? '').includes('json') ? JSON.parse(text) : {}, req, res, key });
+      if (res.writableEnded) return;
       if (found === undefined) {
         res.statusCode = 204;
         return res.end();

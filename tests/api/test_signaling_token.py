@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from tests.api.harness import SECRET, Api, serving
 
 pytestmark = pytest.mark.asyncio_loop
 
-TURN = {
+TURN: dict[str, Any] = {
     "turn_urls": ("turn:relay.example:3478",),
     "turn_secret": "shared",
     "stun_urls": ("stun:relay.example:3478",),
