@@ -18,6 +18,7 @@ BENCHES = (
     "resume",
     "journey_load",
     "signaling",
+    "hundred_users",
 )
 
 

@@ -16,9 +16,11 @@ holds). The fixtures of databases are in ``tests/services.py``.
 import asyncio
 import inspect
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import trio
 import trio.testing
@@ -45,6 +47,13 @@ __all__ = [
 ]
 
 LIMIT_S = 60.0
+
+# Examples of hypothesis: the same ones each time, so that a change is judged by what it changes. With IRISX_EXAMPLES there are so
+# many of them, and others each time: for nights, and for whoever suspects something.
+_EXAMPLES = os.environ.get("IRISX_EXAMPLES", "")
+hypothesis.settings.register_profile("usual", max_examples=50, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=int(_EXAMPLES or 0) or 100)
+hypothesis.settings.load_profile("thorough" if _EXAMPLES else "usual")
 LONGEST_FIRST = ("web", "api", "telephony", "up", "faults", "cli", "storage", "simulator")
 """Folders in the order in which two workers take them. The browsers compute while the API's tests and the orders mostly
 wait; what kills whole processes comes when the browsers are done."""

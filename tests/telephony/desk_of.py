@@ -7,7 +7,7 @@
 ``IRISX_TEST_CARRIER``  where its carrier profile listens, ``127.0.0.1:5060``
 
 The same tests run on both. People are `Person`s on either: SIP telephones with real sound at a real switch, scripts in
-the simulator, which has no sound: there `Lab.hears` asks nothing.
+the simulator, whose people are silent here: there `Lab.hears` asks nothing.
 """
 
 import os
