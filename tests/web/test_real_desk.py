@@ -6,6 +6,7 @@ their connections. The steps are in ``dashboards/tests/real-desk.mjs``.
 """
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -32,6 +33,10 @@ def test_two_windows_talk_with_sound_and_a_caller_is_answered_handed_over_and_wr
 ) -> None:
     if why := missing("chromium"):
         pytest.skip(why)
+    if not os.environ.get("IRISX_ALL_JOURNEYS"):
+        # (two browsers with sound beside the whole program want two cores for themselves; the journeys of the desk on the
+        # fake API, and the simulated switch's own tests, prove the sound every time)
+        pytest.skip("IRISX_ALL_JOURNEYS=1 runs it")
     with whole(tmp_path / "up", "--calls-per-minute", CALLS_PER_MINUTE, "--no-fakes") as up:
         up.wait_for(START_S, event="running")
         done = subprocess.run(
