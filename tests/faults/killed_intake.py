@@ -26,7 +26,7 @@ from core.channels import Channels
 from core.config import AttachmentLimits, Settings
 from core.conversations import Intake
 from core.storage import attachments as attachment_store
-from core.storage import inbound, receipts, voice
+from core.storage import inbound, receipts, suppressions, voice
 from core.storage.blobs_folder import FolderBlobs
 from core.storage.database import Database
 from irisx_sdk import Account, BadSignature, Capabilities, Channel, File, Parsed, Request, Tools
@@ -42,7 +42,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "wishes": (inbound, "hear_wishes"),
     "logged": (inbound, "append"),
     "committed": (conversations, "write_inbound"),
-    "preferences": (receipts, "write_preferences"),
+    "preferences": (suppressions, "write_preferences"),
     "receipts": (receipts, "write_statuses"),
 }
 """A webhook, from its proof to the answer: the name of a step, and the function after which the process dies."""
