@@ -22,7 +22,7 @@ COMMANDS = [
         )
     ),
 ]  # fmt: skip
-RUNS_FOR_EVER = {"controller", "channels", "api", "simulator"}
+RUNS_FOR_EVER = {"controller", "channels", "api", "simulator", "node"}
 
 
 @pytest.fixture(autouse=True)

@@ -117,6 +117,8 @@ class WritingDesk:
         await trio.lowlevel.checkpoint()
         if line.startswith("global_getvar"):
             raise CommandRefused("-ERR no reply")
+        if line.startswith("uuid_dump"):
+            return '{"Event-Name":"CHANNEL_DATA","Channel-State":"CS_PARK","Channel-State-Number":"6"}'
         return "true" if line.startswith("file_exists") else "+OK"
 
     async def bgapi(self, line: str, *, deadline_s: float = 60.0) -> str:

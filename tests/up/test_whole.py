@@ -24,7 +24,10 @@ from tests.whole import START_S, Whole, clean_environment, eventually, whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-PARTS = ["postgres", "valkey", "simulator", "controller", "controller 2", "channels", "api", "fake-providers"]
+PARTS = [
+    *("postgres", "valkey", "simulator", "controller", "controller 2"),
+    *("channels", "node", "api", "fake-providers"),
+]
 CUSTOMERS = {
     "sms.twilio": "+4915112345678",
     "whatsapp": "+4915112345678",
@@ -189,6 +192,7 @@ def test_ctrl_c_stops_everything_in_reverse(running: Whole) -> None:
     assert stopped == [
         "fakes",
         "api",
+        "node",
         "channels",
         "controller-2",
         "controller-1",
@@ -204,7 +208,7 @@ def test_after_a_kill_of_the_supervisor_nobody_is_left_and_the_next_start_goes_o
         tmp_path / "state", "--controllers", "1", "--calls-per-minute", "60", "--no-fakes"
     ).wait_until_up()
     children = up.children()
-    assert set(children) == {"postgres", "valkey", "simulator", "controller", "channels", "api"}
+    assert set(children) == {"postgres", "valkey", "simulator", "controller", "channels", "node", "api"}
     up.process.kill()
     up.process.wait()
     eventually(10, lambda: not any(lives(pid) for pid in children.values()), "all children are gone")
