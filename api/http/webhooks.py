@@ -21,7 +21,7 @@ webhooks = Group("webhooks", "Endpoints that hear what happens, and what was del
 WEBHOOK = Path("webhook_id", "The endpoint's id: `whe_…`.")
 Url = Annotated[str, Meta(max_length=2000, pattern=whole(r"https?://[^\x00-\x20\x7f]+"))]
 EventType = Annotated[str, Meta(max_length=80, pattern=whole(r"(\*|[a-z_]+(\.[a-z_]+)?(\.\*)?)"))]
-Types = Annotated[list[EventType], Meta(min_length=1, max_length=100)]
+Types = Annotated[list[EventType], Meta(min_length=1, max_length=500)]
 AtOnce = Annotated[int, Meta(ge=1, le=16)]
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 MAX_OVERLAP_S = 7 * 24 * 3600
