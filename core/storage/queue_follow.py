@@ -19,7 +19,7 @@ from core.storage.database import Connection, Database
 from core.storage.entries import NewEntry
 from core.storage.queue_arrivals import Arriving, arrive, wants_callback
 from core.storage.queue_endings import call_over, call_renamed, legs_over
-from core.storage.queue_rows import now_of, queue_of
+from core.storage.queue_rows import begin_place, now_of, queue_of
 from core.storage.queue_talks import look_at_conversations, takes_conversations
 
 LOG = get_logger("queues")
@@ -80,12 +80,7 @@ async def tenants_with_queues(db: Database) -> list[str]:
 async def work(db: Database, tenant_id: str) -> Read:
     """Deal with the next entries of a tenant's log. Raises the store's errors."""
     async with db.tenant(tenant_id) as connection:
-        # (what happened before there was a queue is not looked at)
-        await connection.execute(
-            "insert into queue_places (tenant_id, seq) select $1, coalesce((select head from log_heads"
-            " where tenant_id = $1), 0) on conflict do nothing",
-            tenant_id,
-        )
+        await begin_place(connection, tenant_id)
         seq = await connection.fetchval(
             "select seq from queue_places where tenant_id = $1 for update skip locked", tenant_id
         )

@@ -104,3 +104,13 @@ async def settings_of(connection: Connection, tenant_id: str) -> WorkSettings:
     """What holds for all queues of a tenant."""
     doc = await connection.fetchval("select doc::text from queue_settings where tenant_id = $1", tenant_id)
     return WorkSettings() if doc is None else msgspec.json.decode(doc, type=WorkSettings)
+
+
+async def begin_place(connection: Connection, tenant_id: str) -> None:
+    """Read the tenant's log from here on, unless it is read already: what happened before there was a queue is not looked
+    at, and whoever calls a moment after it was made is."""
+    await connection.execute(
+        "insert into queue_places (tenant_id, seq) select $1, coalesce((select head from log_heads"
+        " where tenant_id = $1), 0) on conflict do nothing",
+        tenant_id,
+    )

@@ -8,7 +8,7 @@ from core.ids import new_id
 from core.model.queueing_records import Member, Queue, QueueSettings
 from core.storage.appending import append
 from core.storage.database import Connection, Database
-from core.storage.queue_rows import QUEUE, agents_by_id, lock_agents, now_of, queue_of, told
+from core.storage.queue_rows import QUEUE, agents_by_id, begin_place, lock_agents, now_of, queue_of, told
 from core.storage.texts import json_text, storable
 from core.storage.versions import check_version
 
@@ -40,6 +40,7 @@ async def create_queue(
         if row is None:
             raise _taken()
         queue = queue_of(row)
+        await begin_place(connection, tenant_id)
         await append(connection, [told("queue.changed", queue, moment, request_id)])
     return queue
 

@@ -19,13 +19,12 @@ from core.logs import get_logger
 from core.storage import agent_legs as store
 from core.telephony.parts import Parts
 from freeswitch.beside import beside
+from freeswitch.conf import REALM
 from freeswitch.sip import Answered, Dialog, Identity
 from freeswitch.sip.phone import CallFailed, Phone, Place, open_phone
 
 LOG = get_logger("agent-phone")
 
-REALM = "irisx.inside"
-"""The domain of the inside profile (`freeswitch.conf`)."""
 EXTENSION = "agent"
 
 

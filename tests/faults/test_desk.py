@@ -145,9 +145,6 @@ async def at_work(office: Office) -> AsyncIterator[Page]:
     try:
         await page.connect()
         await page.ask("state", state="ready", reason="")
-        # (a tenant's queues are kept from about a second after its first one was made)
-        kept = "exists (select from queue_places)"
-        await asyncio.to_thread(office.scene.wait_stored, kept, "the queues are kept")
         yield page
     finally:
         await page.leave()
